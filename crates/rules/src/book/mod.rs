@@ -1,0 +1,115 @@
+//! The rule book.
+//!
+//! Each op has one rule for each of its arguments (the last rule serves all further ones). A rule is stated in
+//! one of two ways. For an argument in which the op is linear: the adjoint of that map, `Ȳ ↦ X̄`, by
+//! `⟨Ȳ, f(ε)⟩ = ⟨X̄, ε⟩`; the derivative is then the op itself. For any other: the Fréchet derivative
+//! `ε ↦ D f(X)[ε]`, from which the adjoint follows by transposition.
+//!
+//! Sources: [G] Giles, *Collected matrix derivative results for forward and reverse mode algorithmic
+//! differentiation* (2008); [MN] Magnus & Neudecker, *Matrix Differential Calculus*, 3rd ed. (2019);
+//! [H] Higham, *Functions of Matrices* (2008).
+
+mod algebra;
+mod elementwise;
+mod opaque;
+mod reductions;
+mod solves;
+
+use pullback_tape::{Op, Var};
+
+/// What a rule may look at: an op, its arguments and its value.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'a, 't> {
+    pub(crate) op: Op,
+    pub(crate) args: &'a [Var<'t>],
+    /// The argument that varies.
+    pub(crate) slot: usize,
+    /// The first argument (the value itself where there is none).
+    pub(crate) a: Var<'t>,
+    /// The second argument (the first where there is none).
+    pub(crate) b: Var<'t>,
+    /// The value.
+    pub(crate) y: Var<'t>,
+}
+
+impl<'a, 't> At<'a, 't> {
+    pub(crate) fn new(op: Op, args: &'a [Var<'t>], slot: usize, y: Var<'t>) -> Self {
+        let a = args.first().copied().unwrap_or(y);
+        At { op, args, slot, a, b: args.get(1).copied().unwrap_or(a), y }
+    }
+
+    /// The op itself with `x` in the place of the argument that varies.
+    pub(crate) fn with(&self, x: Var<'t>) -> Var<'t> {
+        let args: Vec<_> = (0..).zip(self.args).map(|(i, &arg)| if i == self.slot { x } else { arg }).collect();
+        self.y.tape().apply(self.op, &args)
+    }
+}
+
+/// A linear map, written in tape language.
+pub(crate) type Map = for<'a, 't> fn(&At<'a, 't>, Var<'t>) -> Var<'t>;
+
+/// How an op varies with one of its arguments.
+#[derive(Clone, Copy)]
+pub(crate) enum Rule {
+    /// It is linear; here is the adjoint `Ȳ ↦ X̄`.
+    Linear(Map),
+    /// It is not; here is the Fréchet derivative `ε ↦ D f(X)[ε]`.
+    Frechet(Map),
+}
+
+/// The rules of an op, one for each argument.
+pub(crate) fn rules(op: Op) -> &'static [Rule] {
+    match op {
+        Op::Input(_) | Op::Symbol(_) | Op::Scalar(_) | Op::Identity | Op::Zeros | Op::Ones => &[],
+        Op::Add => &algebra::ADD,
+        Op::Scale(_) => &algebra::SCALE,
+        Op::ScaleBy => &algebra::SCALE_BY,
+        Op::MatMul => &algebra::MATMUL,
+        Op::Transpose => &algebra::TRANSPOSE,
+        Op::Hadamard => &algebra::HADAMARD,
+        Op::Quotient => &algebra::QUOTIENT,
+        Op::Trace => &reductions::TRACE,
+        Op::Inner => &reductions::INNER,
+        Op::Norm => &reductions::NORM,
+        Op::LogSumExp => &reductions::LOG_SUM_EXP,
+        Op::Softmax => &reductions::SOFTMAX,
+        Op::Map(_) => &elementwise::MAP,
+        Op::Inverse => &solves::INVERSE,
+        Op::Solve => &solves::SOLVE,
+        Op::Det => &solves::DET,
+        Op::LogDet => &solves::LOG_DET,
+        Op::Opaque { .. } => &opaque::OPAQUE,
+    }
+}
+
+/// The rule for argument `slot`.
+pub(crate) fn rule(op: Op, slot: usize) -> Option<Rule> {
+    let rules = rules(op);
+    rules.get(slot).or(rules.last()).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullback_tape::{Function, Slot, Tape};
+
+    /// Every op that takes arguments has a rule for each, of the kind that the tape's algebra relies on.
+    #[test]
+    fn every_op_has_its_rules() {
+        let tape = Tape::new();
+        let name = match tape.input("X", (2, 2)).node().unwrap().op {
+            Op::Input(name) => name,
+            op => panic!("{op:?}"),
+        };
+        let mut ops = Op::all(name);
+        ops.extend(Function::all().map(Op::Map));
+        for op in ops {
+            assert_eq!(rules(op).is_empty(), op.arity() == 0, "{op:?}");
+            for slot in 0..op.arity() {
+                let rule = rule(op, slot).unwrap_or_else(|| panic!("{op:?} has no rule for argument {slot}"));
+                let linear = matches!(rule, Rule::Linear(_));
+                assert_eq!(linear, op.slot(slot) != Slot::Nonlinear, "{op:?}, argument {slot}");
+            }
+        }
+    }
+}

@@ -1,0 +1,546 @@
+//! From nodes to the formula a person would write.
+//!
+//! Two steps: a node becomes a [`Form`], in which products are flat, transposes have moved to the factors and
+//! signs and common factors are where a reader expects them; a [`Form`] is then written in Unicode or LaTeX by
+//! [`write`](crate::write). Formulas that are long, or in which something was named, are cut into a `where`
+//! clause first, which also bounds the depth of the recursion.
+
+use crate::graph::{Graph, Node, NodeId};
+use crate::op::Function;
+use crate::write::{Style, write};
+use crate::{Op, Shape, Var};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+
+/// Formulas of more than so many symbols name their shared parts.
+const LONG: u64 = 40;
+/// Shared parts of at least so many symbols are worth a name.
+const WORTH_A_NAME: u64 = 4;
+/// Messages show at most about so many symbols.
+const SHORT: u64 = 14;
+/// A `where` clause explains at most so many names.
+const MAX_DEFINITIONS: usize = 64;
+
+/// A formula as it stands on paper.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Form {
+    Name(String),
+    Number(f64),
+    Sum(Vec<Form>),
+    /// `c f₁ f₂ …`; no factor is itself a product or a number.
+    Product(f64, Vec<Form>),
+    /// `a ∘ b ∘ …` or `a ⊘ b`.
+    Entrywise(char, Vec<Form>),
+    Over(Box<Form>, Box<Form>),
+    Power(Box<Form>, Exponent),
+    Call(String, Vec<Form>),
+    /// `∇ᵏL(w)[v, …]`.
+    Opaque {
+        name: String,
+        order: u32,
+        args: Vec<Form>,
+    },
+    Norm(Box<Form>),
+    Abs(Box<Form>),
+    LogDet(Box<Form>),
+    Inner(Box<Form>, Box<Form>),
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Exponent {
+    Transpose,
+    Inverse,
+    InverseTranspose,
+    Pseudo,
+    Number(f64),
+    /// An entrywise power.
+    Entry(f64),
+    EntryPseudo,
+}
+
+impl Form {
+    fn power(self, exponent: Exponent) -> Form {
+        Form::Power(Box::new(self), exponent)
+    }
+
+    fn call(name: &str, arg: Form) -> Form {
+        Form::Call(name.to_owned(), vec![arg])
+    }
+
+    fn transposed(self, t: bool) -> Form {
+        if t { self.power(Exponent::Transpose) } else { self }
+    }
+
+    /// `(c, factors)` of any form.
+    fn factors(self) -> (f64, Vec<Form>) {
+        match self {
+            Form::Product(c, factors) => (c, factors),
+            Form::Number(c) => (c, vec![]),
+            form => (1.0, vec![form]),
+        }
+    }
+
+    pub(crate) fn is_negative(&self) -> bool {
+        match self {
+            Form::Product(c, _) | Form::Number(c) => *c < 0.0,
+            _ => false,
+        }
+    }
+
+    fn negated(self) -> Form {
+        match self {
+            Form::Sum(terms) => sum(terms.into_iter().map(Form::negated).collect()),
+            form => {
+                let (c, factors) = form.factors();
+                rebuild(-c, factors)
+            }
+        }
+    }
+}
+
+fn rebuild(c: f64, mut factors: Vec<Form>) -> Form {
+    match factors.len() {
+        0 => Form::Number(c),
+        1 if c == 1.0 => factors.remove(0),
+        _ => Form::Product(c, factors),
+    }
+}
+
+/// A product: flat, its numbers multiplied, its sign settled.
+fn product(parts: Vec<Form>) -> Form {
+    let mut c = 1.0;
+    let mut factors = Vec::new();
+    for part in parts {
+        let (coefficient, more) = part.factors();
+        c *= coefficient;
+        factors.extend(more);
+    }
+    // −2 X (Y − W) reads better as 2 X (W − Y).
+    if c < 0.0
+        && let Some(Form::Sum(terms)) =
+            factors.iter_mut().find(|f| matches!(f, Form::Sum(t) if t.iter().any(Form::is_negative)))
+    {
+        let flipped = std::mem::take(terms).into_iter().map(Form::negated).collect();
+        *terms = positive_first(flipped);
+        c = -c;
+    }
+    rebuild(c, factors)
+}
+
+fn positive_first(mut terms: Vec<Form>) -> Vec<Form> {
+    if terms.first().is_some_and(Form::is_negative)
+        && let Some(i) = terms.iter().position(|term| !term.is_negative())
+    {
+        let term = terms.remove(i);
+        terms.insert(0, term);
+    }
+    terms
+}
+
+/// A sum: flat, beginning with a plus where it can, common outer factors taken out.
+fn sum(parts: Vec<Form>) -> Form {
+    let mut terms = Vec::new();
+    for part in parts {
+        match part {
+            Form::Sum(more) => terms.extend(more),
+            // C − (A + B) = C − A − B
+            Form::Product(-1.0, mut factors) if matches!(factors[..], [Form::Sum(_)]) => {
+                if let Some(Form::Sum(more)) = factors.pop() {
+                    terms.extend(more.into_iter().map(Form::negated));
+                }
+            }
+            term => terms.push(term),
+        }
+    }
+    let terms = positive_first(terms);
+    if terms.len() < 2 {
+        return terms.into_iter().next().unwrap_or(Form::Number(0.0));
+    }
+    let end = |last: bool, form: &Form| match form {
+        Form::Product(_, factors) if factors.len() >= 2 => {
+            if last { factors.last().cloned() } else { factors.first().cloned() }
+        }
+        _ => None,
+    };
+    for last in [true, false] {
+        let common = end(last, &terms[0]);
+        if common.is_some() && terms.iter().all(|term| end(last, term) == common) {
+            let strip = |term: Form| {
+                let (c, mut factors) = term.factors();
+                factors.remove(if last { factors.len() - 1 } else { 0 });
+                rebuild(c, factors)
+            };
+            let rest = sum(terms.into_iter().map(strip).collect());
+            let mut parts: Vec<Form> = common.into_iter().collect();
+            parts.insert(if last { 0 } else { 1 }, rest);
+            return product(parts);
+        }
+    }
+    Form::Sum(terms)
+}
+
+/// A graph with names in place of some nodes.
+struct Page<'g> {
+    graph: &'g Graph,
+    cuts: HashMap<NodeId, String>,
+}
+
+impl Page<'_> {
+    /// The form of a node, or of its transpose.
+    fn form(&self, id: NodeId, t: bool) -> Form {
+        let node = self.graph.node(id);
+        match self.cuts.get(&id) {
+            Some(name) => Form::Name(name.clone()).transposed(t && !node.shape.is_scalar()),
+            None => self.definition(node, t),
+        }
+    }
+
+    fn definition(&self, node: &Node, t: bool) -> Form {
+        self.applied(node.op, &node.args, node.shape, t && !node.shape.is_scalar())
+    }
+
+    /// The form of an op applied to nodes, `shape` being that of the result where it has one.
+    fn applied(&self, op: Op, args: &[NodeId], shape: Shape, t: bool) -> Form {
+        let of = |id: NodeId| self.form(id, false);
+        let scalar = |id: NodeId| self.graph.node(id).shape.is_scalar();
+        match (op, args) {
+            (Op::Input(name) | Op::Symbol(name), _) => Form::Name(self.graph.name(name).to_owned()).transposed(t),
+            (Op::Scalar(c), _) => Form::Number(c.value()),
+            (Op::Identity, _) => Form::Name("I".to_owned()),
+            (Op::Zeros, _) => Form::Number(0.0),
+            (Op::Ones, _) => {
+                let row = if t { shape.cols == 1 } else { shape.rows == 1 };
+                Form::Name("𝟏".to_owned()).transposed(row)
+            }
+            (Op::Add, &[a, b]) => sum(vec![self.form(a, t), self.form(b, t)]),
+            (Op::Scale(c), &[x]) => match (c.value(), self.form(x, t)) {
+                (-1.0, form) => form.negated(),
+                (c, form) => product(vec![Form::Number(c), form]),
+            },
+            (Op::ScaleBy, &[s, x]) => product(vec![of(s), self.form(x, t)]),
+            (Op::MatMul, &[a, b]) if t => product(vec![self.form(b, t), self.form(a, t)]),
+            (Op::MatMul, &[a, b]) => product(vec![of(a), of(b)]),
+            (Op::Transpose, &[x]) => self.form(x, !t),
+            (Op::Trace, &[x]) => Form::call("tr", of(x)),
+            (Op::Inner, &[a, b]) if a == b => Form::Norm(Box::new(of(a))).power(Exponent::Number(2.0)),
+            (Op::Inner, &[a, b]) => {
+                let (a_node, b_node) = (self.graph.node(a), self.graph.node(b));
+                if a_node.op == Op::Ones {
+                    return Form::call("sum", of(b));
+                }
+                if b_node.op == Op::Ones {
+                    return Form::call("sum", of(a));
+                }
+                // The perturbation stands on the right.
+                let swap = a_node.symbolic && !b_node.symbolic;
+                let (a, b) = if swap { (b, a) } else { (a, b) };
+                Form::Inner(Box::new(of(a)), Box::new(of(b)))
+            }
+            (Op::Norm, &[x]) => Form::Norm(Box::new(of(x))),
+            (Op::Hadamard, &[a, b]) => {
+                let mut factors = Vec::new();
+                for form in [self.form(a, t), self.form(b, t)] {
+                    match form {
+                        Form::Entrywise('∘', more) => factors.extend(more),
+                        form => factors.push(form),
+                    }
+                }
+                Form::Entrywise('∘', factors)
+            }
+            (Op::Quotient, &[a, b]) if scalar(b) => Form::Over(Box::new(of(a)), Box::new(of(b))),
+            (Op::Quotient, &[a, b]) => Form::Entrywise('⊘', vec![self.form(a, t), self.form(b, t)]),
+            (Op::Map(f), &[x]) => self.map(f, x, t),
+            (Op::LogSumExp, &[x]) => Form::call("logsumexp", of(x)).transposed(t),
+            (Op::Softmax, &[x]) => Form::call("softmax", of(x)).transposed(t),
+            (Op::Inverse, &[x]) => inverse(of(x), t),
+            (Op::Solve, &[a, b]) => {
+                let rhs = self.form(b, t);
+                let (a, a_t) = match (self.graph.node(a).op, self.graph.node(a).args.first()) {
+                    (Op::Transpose, Some(&a)) if !self.cuts.contains_key(&a) || t => (a, true),
+                    _ => (a, false),
+                };
+                let left = inverse(of(a), a_t != t);
+                product(if t { vec![rhs, left] } else { vec![left, rhs] })
+            }
+            (Op::Det, &[x]) => Form::call("det", of(x)),
+            (Op::LogDet, &[x]) => Form::LogDet(Box::new(of(x))),
+            (Op::Opaque { name, order }, args) => Form::Opaque {
+                name: self.graph.name(name).to_owned(),
+                order,
+                args: args.iter().map(|&id| of(id)).collect(),
+            }
+            .transposed(t),
+            // Only an op with the wrong number of operands, in a message.
+            (op, args) => Form::Call(op.name().to_owned(), args.iter().map(|&id| of(id)).collect()),
+        }
+    }
+
+    fn map(&self, f: Function, x: NodeId, t: bool) -> Form {
+        let scalar = self.graph.node(x).shape.is_scalar();
+        let arg = || self.form(x, false);
+        let power = |p: f64| {
+            self.form(x, t).power(if scalar { Exponent::Number(p) } else { Exponent::Entry(p) })
+        };
+        match f {
+            Function::Square => power(2.0),
+            Function::Recip => power(-1.0),
+            Function::Powf(p) => power(p.value()),
+            Function::PseudoRecip => {
+                self.form(x, t).power(if scalar { Exponent::Pseudo } else { Exponent::EntryPseudo })
+            }
+            Function::Abs if scalar => Form::Abs(Box::new(arg())),
+            Function::Sigmoid => Form::call("σ", arg()).transposed(t),
+            Function::LogCosh => Form::call("log cosh", arg()).transposed(t),
+            Function::Clamp(low, high) | Function::Inside(low, high) => {
+                let args = vec![arg(), Form::Number(low.value()), Form::Number(high.value())];
+                Form::Call(f.name().to_owned(), args).transposed(t)
+            }
+            f => Form::call(f.name(), arg()).transposed(t),
+        }
+    }
+}
+
+fn inverse(form: Form, t: bool) -> Form {
+    form.power(if t { Exponent::InverseTranspose } else { Exponent::Inverse })
+}
+
+// ---- where to cut ----------------------------------------------------------------------------------------
+
+/// The nodes under some roots, with their weights: the number of symbols they print as.
+struct Outline {
+    /// Ascending, so that arguments come first.
+    nodes: Vec<NodeId>,
+    uses: HashMap<NodeId, u32>,
+}
+
+/// Transposes and coefficients are written onto their argument.
+fn is_mark(op: Op) -> bool {
+    matches!(op, Op::Transpose | Op::Scale(_))
+}
+
+impl Outline {
+    fn new(graph: &Graph, root: NodeId) -> Self {
+        let mut uses: HashMap<NodeId, u32> = HashMap::from([(root, 1)]);
+        let mut pending = BTreeSet::from([root]);
+        let mut nodes = Vec::new();
+        while let Some(id) = pending.pop_last() {
+            nodes.push(id);
+            let node = graph.node(id);
+            let mine = uses.get(&id).copied().unwrap_or(1);
+            let mut args = node.args.clone();
+            if node.op == Op::Inner {
+                args.dedup();
+            }
+            for &arg in &args {
+                let count = uses.entry(arg).or_insert(0);
+                *count = count.saturating_add(if is_mark(node.op) { mine } else { 1 });
+                pending.insert(arg);
+            }
+        }
+        nodes.reverse();
+        Outline { nodes, uses }
+    }
+
+    /// Weights with `cut` nodes counting as one symbol; `cut` sees each node with its own weight.
+    fn weights(&self, graph: &Graph, mut cut: impl FnMut(NodeId, &Node, u64) -> bool) -> HashMap<NodeId, u64> {
+        let mut weights: HashMap<NodeId, u64> = HashMap::with_capacity(self.nodes.len());
+        for &id in &self.nodes {
+            let node = graph.node(id);
+            let under = node.args.iter().filter_map(|arg| weights.get(arg)).fold(0u64, |a, &b| a.saturating_add(b));
+            let weight = if is_mark(node.op) { under } else { under.saturating_add(1) };
+            weights.insert(id, if cut(id, node, weight) { 1 } else { weight });
+        }
+        weights
+    }
+}
+
+/// Which nodes print as a name, and in which order the names are explained.
+fn cuts(graph: &Graph, root: NodeId) -> BTreeMap<NodeId, String> {
+    let outline = Outline::new(graph, root);
+    let mut cuts: BTreeMap<NodeId, String> = BTreeMap::new();
+    for &id in &outline.nodes {
+        let node = graph.node(id);
+        if let Some(name) = node.name
+            && id != root
+            && node.op.arity() > 0
+        {
+            cuts.insert(id, graph.name(name).to_owned());
+        }
+    }
+    let weights = outline.weights(graph, |id, _, _| cuts.contains_key(&id));
+    if weights.get(&root).is_some_and(|&weight| weight <= LONG) {
+        return cuts;
+    }
+    let mut names = fresh_names(graph);
+    outline.weights(graph, |id, node, weight| {
+        let shared = outline.uses.get(&id).is_some_and(|&uses| uses > 1) && weight >= WORTH_A_NAME;
+        if id != root && !is_mark(node.op) && (shared || weight > LONG) {
+            cuts.entry(id).or_insert_with(|| names.next().unwrap_or_default());
+        }
+        cuts.contains_key(&id)
+    });
+    cuts
+}
+
+/// Capital letters, then capital letters with numbers, that no name of the graph uses.
+fn fresh_names(graph: &Graph) -> impl Iterator<Item = String> {
+    let taken: BTreeSet<String> = graph.names.iter().cloned().collect();
+    let letters = "ABCDEFGHJKMNPQRSTUVZ";
+    (0..)
+        .flat_map(move |round: usize| {
+            letters.chars().map(move |c| if round == 0 { c.to_string() } else { format!("{c}{round}") })
+        })
+        .filter(move |name| !taken.contains(name))
+}
+
+/// The formula of `root` with its `where` clause.
+fn formula(graph: &Graph, root: NodeId, style: Style) -> String {
+    let cuts = cuts(graph, root);
+    let page = Page { graph, cuts: cuts.into_iter().collect() };
+    let mut text = write(&page.definition(graph.node(root), false), style);
+    // Only names that are read need an explanation, the outermost first.
+    let mut wanted = BTreeSet::new();
+    let mut pending = vec![root];
+    let mut seen = BTreeSet::new();
+    while let Some(id) = pending.pop() {
+        for &arg in &graph.node(id).args {
+            if page.cuts.contains_key(&arg) {
+                wanted.insert(arg);
+            }
+            if seen.insert(arg) {
+                pending.push(arg);
+            }
+        }
+    }
+    let definitions: Vec<String> = wanted
+        .iter()
+        .rev()
+        .take(MAX_DEFINITIONS)
+        .filter_map(|id| {
+            let name = write(&Form::Name(page.cuts.get(id)?.clone()), style);
+            Some(format!("{name} = {}", write(&page.definition(graph.node(*id), false), style)))
+        })
+        .collect();
+    if definitions.is_empty() {
+        return text;
+    }
+    let (and, line, word) = match style {
+        Style::Unicode => (", ", "\n        ", "where"),
+        Style::Latex => (",\\; ", "\\\\\n        ", "\\text{where }"),
+    };
+    let length = text.chars().count() + definitions.iter().map(|d| d.chars().count() + 2).sum::<usize>();
+    if length <= 96 {
+        text.push_str(&format!(" {word} {}", definitions.join(and)));
+    } else {
+        let start = if style == Style::Latex { "\\\\\n  " } else { "\n  " };
+        text.push_str(&format!("{start}{word} {}", definitions.join(line)));
+    }
+    if wanted.len() > MAX_DEFINITIONS {
+        text.push_str(&format!("{line}… ({} more)", wanted.len() - MAX_DEFINITIONS));
+    }
+    text
+}
+
+/// A page on which everything long is an ellipsis.
+fn abbreviated(graph: &Graph, roots: &[NodeId]) -> HashMap<NodeId, String> {
+    let mut cuts = HashMap::new();
+    for &root in roots {
+        // Long before the whole of a deep expression is read, its upper part has filled the message.
+        let mut depth: HashMap<NodeId, u32> = HashMap::from([(root, 0)]);
+        let mut pending = vec![root];
+        while let Some(id) = pending.pop() {
+            let node = graph.node(id);
+            let below = depth.get(&id).copied().unwrap_or(0) + 1;
+            if let Some(name) = node.name
+                && node.op.arity() > 0
+            {
+                cuts.insert(id, graph.name(name).to_owned());
+                continue;
+            }
+            if u64::from(below) > SHORT && node.op.arity() > 0 {
+                cuts.insert(id, "…".to_owned());
+                continue;
+            }
+            for &arg in &node.args {
+                if depth.insert(arg, below).is_none() {
+                    pending.push(arg);
+                }
+            }
+        }
+        let mut nodes: Vec<NodeId> = depth.keys().copied().collect();
+        nodes.sort_unstable();
+        let outline = Outline { nodes, uses: HashMap::new() };
+        outline.weights(graph, |id, _, weight| {
+            let cut = cuts.contains_key(&id) || (id != root && weight > SHORT);
+            if cut {
+                cuts.entry(id).or_insert_with(|| "…".to_owned());
+            }
+            cut
+        });
+    }
+    cuts
+}
+
+/// The formula of an op and its operands, shortened, as messages show it.
+pub(crate) fn application(graph: &Graph, op: Op, args: &[NodeId]) -> String {
+    let page = Page { graph, cuts: abbreviated(graph, args) };
+    write(&page.applied(op, args, Shape::new(0, 0), false), Style::Unicode)
+}
+
+impl Graph {
+    /// The formula of a node, with a `where` clause where it is long.
+    pub fn formula(&self, id: NodeId) -> String {
+        formula(self, id, Style::Unicode)
+    }
+
+    /// The formula of a node in LaTeX.
+    pub fn latex(&self, id: NodeId) -> String {
+        formula(self, id, Style::Latex)
+    }
+
+    /// The formula of a node, shortened to a few symbols, as messages show it.
+    pub fn summary(&self, id: NodeId) -> String {
+        let node = self.node(id);
+        let cuts = abbreviated(self, &node.args);
+        let page = Page { graph: self, cuts };
+        write(&page.definition(node, false), Style::Unicode)
+    }
+}
+
+impl Var<'_> {
+    /// The formula in LaTeX, with a `where` clause where it is long.
+    ///
+    /// ```
+    /// use pullback_tape::Tape;
+    /// let tape = Tape::new();
+    /// let (w, x) = (tape.input("W1", (3, 2)), tape.input("x", (2, 1)));
+    /// assert_eq!((w * x).t().latex(), r"x^\top W_{1}^\top");
+    /// ```
+    pub fn latex(self) -> String {
+        self.text(Graph::latex)
+    }
+
+    /// The formula shortened to a few symbols, as messages show it.
+    pub fn summary(self) -> String {
+        self.text(Graph::summary)
+    }
+
+    fn text(self, print: impl Fn(&Graph, NodeId) -> String) -> String {
+        match self.valid() {
+            Ok(id) => print(&self.tape.graph_ref(), id),
+            Err(error) => format!("⟨{error}⟩"),
+        }
+    }
+}
+
+impl fmt::Display for Var<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(if f.alternate() { Graph::latex } else { Graph::formula }))
+    }
+}
+
+impl fmt::Debug for Var<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.summary(), self.shape())
+    }
+}

@@ -1,0 +1,494 @@
+//! The normal form: what is recorded when an expression is written.
+//!
+//! Each smart constructor assumes arguments in normal form and returns a node in normal form. Outermost stands
+//! the literal coefficient, then 1×1 factors, then the transpose, then the operation itself:
+//! `c · s · (core)ᵀ`. All identities used here hold exactly, up to the rounding of the literals' own arithmetic.
+
+use crate::formula;
+use crate::graph::{Args, Graph, Node, NodeId};
+use crate::op::{Function, Literal, Name};
+use crate::{Error, Op, Shape, Slot};
+use smallvec::{SmallVec, smallvec};
+use std::collections::HashMap;
+use std::panic::Location;
+
+type At = &'static Location<'static>;
+
+/// A tape's contents. A result of `Err(i)` stands for the mistake `errors[i]`.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    pub(crate) graph: Graph,
+    pub(crate) errors: Vec<Error>,
+    index: HashMap<(Op, Args, Shape), NodeId>,
+    interned: HashMap<String, Name>,
+    inputs: Vec<NodeId>,
+    input_of_name: HashMap<Name, NodeId>,
+}
+
+impl Recorder {
+    pub(crate) fn mistake(&mut self, error: Error) -> usize {
+        self.errors.push(error);
+        self.errors.len() - 1
+    }
+
+    pub(crate) fn intern_name(&mut self, name: &str) -> Name {
+        if let Some(&name) = self.interned.get(name) {
+            return name;
+        }
+        let id = Name(self.graph.names.len() as u32);
+        self.graph.names.push(name.to_owned());
+        self.interned.insert(name.to_owned(), id);
+        id
+    }
+
+    pub(crate) fn inputs(&self) -> Vec<(String, Shape)> {
+        let of = |&id| {
+            let node = self.graph.node(id);
+            match node.op {
+                Op::Input(name) => (self.graph.name(name).to_owned(), node.shape),
+                _ => (String::new(), node.shape),
+            }
+        };
+        self.inputs.iter().map(of).collect()
+    }
+
+    pub(crate) fn input(&mut self, name: &str, shape: Shape, at: At) -> Result<NodeId, usize> {
+        let key = self.intern_name(name);
+        if let Some(&id) = self.input_of_name.get(&key) {
+            let first = self.graph.node(id);
+            if first.shape == shape {
+                return Ok(id);
+            }
+            return Err(self.mistake(Error::InputRedeclared {
+                name: name.to_owned(),
+                shape,
+                first: first.shape,
+                location: at,
+                first_location: self.graph.node(id).location,
+            }));
+        }
+        let id = self.leaf(Op::Input(key), shape, at)?;
+        self.inputs.push(id);
+        self.input_of_name.insert(key, id);
+        Ok(id)
+    }
+
+    pub(crate) fn symbol(&mut self, name: &str, shape: Shape, at: At) -> Result<NodeId, usize> {
+        let op = Op::Symbol(self.intern_name(name));
+        self.check_size(op, &[], shape, at)?;
+        Ok(self.push(op, Args::new(), shape, at))
+    }
+
+    pub(crate) fn leaf(&mut self, op: Op, shape: Shape, at: At) -> Result<NodeId, usize> {
+        self.check_size(op, &[], shape, at)?;
+        let op = match op {
+            Op::Zeros if shape.is_scalar() => Op::Scalar(Literal::new(0.0)),
+            Op::Ones | Op::Identity if shape.is_scalar() => Op::Scalar(Literal::new(1.0)),
+            op => op,
+        };
+        Ok(self.intern(op, &[], shape, at))
+    }
+
+    pub(crate) fn apply(&mut self, op: Op, args: &[NodeId], at: At) -> Result<NodeId, usize> {
+        if args.len() != op.arity() || (args.is_empty() && !matches!(op, Op::Scalar(_))) {
+            let problem = format!("takes {} operands, not {}", op.arity(), args.len());
+            return Err(self.shape_mistake(op, args, problem, at));
+        }
+        // `*` is the product of matrices, and a 1×1 times a matrix scales it.
+        let op = match (op, args) {
+            (Op::MatMul, &[a, b]) if self.is_scalar(a) => return self.apply(Op::ScaleBy, &[a, b], at),
+            (Op::MatMul, &[a, b]) if self.is_scalar(b) => return self.apply(Op::ScaleBy, &[b, a], at),
+            (op, _) => op,
+        };
+        let shapes: SmallVec<[Shape; 2]> = args.iter().map(|&id| self.shape(id)).collect();
+        match op.shape(&shapes) {
+            Ok(shape) => {
+                self.check_size(op, args, shape, at)?;
+                Ok(self.normal(op, args, shape, at))
+            }
+            Err(problem) => Err(self.shape_mistake(op, args, problem, at)),
+        }
+    }
+
+    fn shape_mistake(&mut self, op: Op, args: &[NodeId], problem: String, at: At) -> usize {
+        let error = Error::Shape {
+            op: op.name(),
+            formula: formula::application(&self.graph, op, args),
+            shapes: args.iter().map(|&id| self.shape(id)).collect(),
+            problem,
+            location: at,
+        };
+        self.mistake(error)
+    }
+
+    fn check_size(&mut self, op: Op, args: &[NodeId], shape: Shape, at: At) -> Result<(), usize> {
+        if shape.len().is_some() {
+            return Ok(());
+        }
+        let formula = formula::application(&self.graph, op, args);
+        Err(self.mistake(Error::TooLarge { formula, shape, location: at }))
+    }
+
+    // ---- nodes -------------------------------------------------------------------------------------------
+
+    fn push(&mut self, op: Op, args: Args, shape: Shape, at: At) -> NodeId {
+        let id = NodeId(self.graph.nodes.len() as u32);
+        let symbolic = matches!(op, Op::Symbol(_)) || args.iter().any(|&arg| self.graph.node(arg).symbolic);
+        self.graph.nodes.push(Node { op, args, shape, location: at, name: None, symbolic });
+        id
+    }
+
+    fn intern(&mut self, op: Op, args: &[NodeId], shape: Shape, at: At) -> NodeId {
+        let key = (op, Args::from_slice(args), shape);
+        if let Some(&id) = self.index.get(&key) {
+            return id;
+        }
+        let scalars = op == Op::ScaleBy && args.iter().all(|&id| self.is_scalar(id));
+        if let (&[a, b], true) = (args, op.is_commutative() || scalars)
+            && let Some(&id) = self.index.get(&(op, smallvec![b, a], shape))
+        {
+            return id;
+        }
+        let id = self.push(op, key.1.clone(), shape, at);
+        self.index.insert(key, id);
+        id
+    }
+
+    fn shape(&self, id: NodeId) -> Shape {
+        self.graph.node(id).shape
+    }
+
+    fn op(&self, id: NodeId) -> Op {
+        self.graph.node(id).op
+    }
+
+    /// The arguments of `id` if it is a binary `op`.
+    fn pair(&self, id: NodeId, op: Op) -> Option<(NodeId, NodeId)> {
+        let node = self.graph.node(id);
+        match node.args[..] {
+            [a, b] if node.op == op => Some((a, b)),
+            _ => None,
+        }
+    }
+
+    fn is_scalar(&self, id: NodeId) -> bool {
+        self.shape(id).is_scalar()
+    }
+
+    fn is_zero(&self, id: NodeId) -> bool {
+        self.op(id) == Op::Zeros || self.literal(id) == Some(0.0)
+    }
+
+    fn literal(&self, id: NodeId) -> Option<f64> {
+        match self.op(id) {
+            Op::Scalar(c) => Some(c.value()),
+            _ => None,
+        }
+    }
+
+    fn scalar(&mut self, c: f64, at: At) -> NodeId {
+        self.intern(Op::Scalar(Literal::new(c)), &[], Shape::SCALAR, at)
+    }
+
+    fn zeros(&mut self, shape: Shape, at: At) -> NodeId {
+        if shape.is_scalar() { self.scalar(0.0, at) } else { self.intern(Op::Zeros, &[], shape, at) }
+    }
+
+    fn ones(&mut self, shape: Shape, at: At) -> NodeId {
+        if shape.is_scalar() { self.scalar(1.0, at) } else { self.intern(Op::Ones, &[], shape, at) }
+    }
+
+    /// `c · core`, with `core` free of a literal coefficient.
+    fn coefficient(&self, id: NodeId) -> (f64, NodeId) {
+        let node = self.graph.node(id);
+        match (node.op, &node.args[..]) {
+            (Op::Scale(c), &[core]) => (c.value(), core),
+            _ => (1.0, id),
+        }
+    }
+
+    // ---- the normal form ---------------------------------------------------------------------------------
+
+    fn normal(&mut self, op: Op, args: &[NodeId], shape: Shape, at: At) -> NodeId {
+        match (op, args) {
+            (Op::Scale(c), &[x]) => return self.scale(c.value(), x, at),
+            (Op::ScaleBy, &[s, x]) => return self.scale_by(s, x, at),
+            (Op::Add, &[a, b]) => return self.add(a, b, at),
+            _ => {}
+        }
+        if let Some(id) = self.pull_scalars(op, args, shape, at) {
+            return id;
+        }
+        if let Some(id) = self.pull_transpose(op, args, shape, at) {
+            return id;
+        }
+        let rewritten = match (op, args) {
+            (Op::Transpose, &[x]) => self.transpose(x),
+            (Op::MatMul, &[a, b]) => self.matmul(a, b, shape, at),
+            (Op::Trace, &[x]) => self.trace(x, at),
+            (Op::Inner, &[a, b]) => self.inner(a, b, at),
+            (Op::Hadamard, &[a, b]) => self.hadamard(a, b, at),
+            (Op::Quotient, &[a, b]) => match self.literal(b) {
+                Some(c) => Some(self.scale(1.0 / c, a, at)),
+                None => (self.op(b) == Op::Ones).then_some(a),
+            },
+            (Op::Map(f), &[x]) => self.map(f, x, at),
+            (Op::Norm, &[x]) if self.shape(x).is_empty() => Some(self.scalar(0.0, at)),
+            (Op::Norm, &[x]) if self.is_scalar(x) => Some(self.normal(Op::Map(Function::Abs), args, shape, at)),
+            (Op::Inverse, &[x]) => match (self.op(x), self.graph.node(x).args.first()) {
+                (Op::Identity, _) => Some(x),
+                (Op::Inverse, Some(&y)) => Some(y),
+                _ => None,
+            },
+            (Op::Solve, &[a, b]) => match (self.op(a), self.op(b)) {
+                (Op::Identity, _) => Some(b),
+                (_, Op::Identity) => Some(self.normal(Op::Inverse, &[a], shape, at)),
+                _ => None,
+            },
+            (Op::Det, &[x]) if self.is_scalar(x) => Some(x),
+            (Op::Det, &[x]) if self.op(x) == Op::Identity || self.shape(x).is_empty() => Some(self.scalar(1.0, at)),
+            (Op::LogDet, &[x]) if self.op(x) == Op::Identity || self.shape(x).is_empty() => {
+                Some(self.scalar(0.0, at))
+            }
+            _ => None,
+        };
+        rewritten.unwrap_or_else(|| self.intern(op, args, shape, at))
+    }
+
+    /// `f(…, c s X, …) = c s f(…, X, …)` in every multilinear slot, and `f(…, 0, …) = 0`.
+    fn pull_scalars(&mut self, op: Op, args: &[NodeId], shape: Shape, at: At) -> Option<NodeId> {
+        let mut core = Args::from_slice(args);
+        let mut c = 1.0;
+        let mut factors = Args::new();
+        for (slot, arg) in core.iter_mut().enumerate() {
+            if op.slot(slot) != Slot::Multilinear {
+                continue;
+            }
+            if self.is_zero(*arg) {
+                return Some(self.zeros(shape, at));
+            }
+            let (coefficient, x) = self.coefficient(*arg);
+            c *= coefficient;
+            *arg = x;
+            if let Some((s, x)) = self.pair(x, Op::ScaleBy)
+                && !self.is_scalar(x)
+            {
+                factors.push(s);
+                *arg = x;
+            }
+        }
+        if core[..] == *args {
+            return None;
+        }
+        let mut result = self.normal(op, &core, shape, at);
+        for &s in factors.iter().rev() {
+            result = self.scale_by(s, result, at);
+        }
+        Some(self.scale(c, result, at))
+    }
+
+    /// `f(Xᵀ, Yᵀ) = f(X, Y)ᵀ` for what acts entrywise, `f(Xᵀ, Yᵀ) = f(X, Y)` for invariants.
+    fn pull_transpose(&mut self, op: Op, args: &[NodeId], shape: Shape, at: At) -> Option<NodeId> {
+        let invariant = matches!(op, Op::Trace | Op::Inner | Op::Norm | Op::Det | Op::LogDet);
+        let equivariant = matches!(op, Op::Add | Op::Hadamard | Op::Quotient | Op::Map(_) | Op::Inverse);
+        if !(invariant || equivariant) || !self.all_flip(args) {
+            return None;
+        }
+        let flipped: Args = args.iter().map(|&x| self.flip(x, at)).collect();
+        if invariant {
+            return Some(self.normal(op, &flipped, shape, at));
+        }
+        let result = self.normal(op, &flipped, shape.transposed(), at);
+        Some(self.flip(result, at))
+    }
+
+    /// Whether some argument is a transpose and all can be transposed without writing one.
+    fn all_flip(&self, args: &[NodeId]) -> bool {
+        let core = |x: &NodeId| {
+            let x = self.coefficient(*x).1;
+            match self.pair(x, Op::ScaleBy) {
+                Some((_, y)) if !self.is_scalar(y) => y,
+                _ => x,
+            }
+        };
+        let is_transpose = |x: NodeId| self.op(x) == Op::Transpose;
+        args.iter().map(core).any(is_transpose)
+            && args.iter().map(core).all(|x| {
+                is_transpose(x) || self.is_scalar(x) || matches!(self.op(x), Op::Identity | Op::Zeros | Op::Ones)
+            })
+    }
+
+    /// `xᵀ`.
+    fn flip(&mut self, x: NodeId, at: At) -> NodeId {
+        let shape = self.shape(x).transposed();
+        self.normal(Op::Transpose, &[x], shape, at)
+    }
+
+    fn transpose(&mut self, x: NodeId) -> Option<NodeId> {
+        let node = self.graph.node(x);
+        let (shape, location) = (node.shape, node.location);
+        match (node.op, &node.args[..]) {
+            _ if shape.is_scalar() => Some(x),
+            (Op::Transpose, &[y]) => Some(y),
+            (Op::Identity, _) => Some(x),
+            (Op::Ones, _) => Some(self.ones(shape.transposed(), location)),
+            _ => None,
+        }
+    }
+
+    fn scale(&mut self, c: f64, x: NodeId, at: At) -> NodeId {
+        let shape = self.shape(x);
+        if c == 0.0 || self.is_zero(x) {
+            return self.zeros(shape, at);
+        }
+        if let Some(value) = self.literal(x) {
+            return self.scalar(c * value, at);
+        }
+        let (inner, core) = self.coefficient(x);
+        let c = c * inner;
+        if c == 1.0 { core } else { self.intern(Op::Scale(Literal::new(c)), &[core], shape, at) }
+    }
+
+    fn scale_by(&mut self, s: NodeId, x: NodeId, at: At) -> NodeId {
+        if let Some(c) = self.literal(s) {
+            return self.scale(c, x, at);
+        }
+        if let Some(c) = self.literal(x) {
+            return self.scale(c, s, at);
+        }
+        let shape = self.shape(x);
+        if self.is_zero(x) {
+            return self.zeros(shape, at);
+        }
+        let ((cs, s), (cx, x)) = (self.coefficient(s), self.coefficient(x));
+        if cs != 1.0 || cx != 1.0 {
+            let core = self.scale_by(s, x, at);
+            return self.scale(cs * cx, core, at);
+        }
+        if s == x {
+            return self.intern(Op::Map(Function::Square), &[s], Shape::SCALAR, at);
+        }
+        match self.pair(x, Op::ScaleBy) {
+            Some((t, y)) if !shape.is_scalar() => {
+                let factor = self.scale_by(s, t, at);
+                self.scale_by(factor, y, at)
+            }
+            _ => self.intern(Op::ScaleBy, &[s, x], shape, at),
+        }
+    }
+
+    fn add(&mut self, a: NodeId, b: NodeId, at: At) -> NodeId {
+        if self.is_zero(a) {
+            return b;
+        }
+        if self.is_zero(b) {
+            return a;
+        }
+        let shape = self.shape(a);
+        if let (Some(x), Some(y)) = (self.literal(a), self.literal(b)) {
+            return self.scalar(x + y, at);
+        }
+        let ((ca, xa), (cb, xb)) = (self.coefficient(a), self.coefficient(b));
+        if xa == xb {
+            return self.scale(ca + cb, xa, at);
+        }
+        // c X ± c Y = c (X ± Y); a lone minus sign stays inside, where it makes a difference.
+        let lone_sign = ca.abs() == 1.0 && ca + cb > -2.0;
+        if ca.abs() == cb.abs() && ca.is_finite() && !lone_sign {
+            let c = if ca == cb { ca } else { ca.abs() };
+            let (a, b) = (self.scale(ca / c, xa, at), self.scale(cb / c, xb, at));
+            let sum = self.add(a, b, at);
+            return self.scale(c, sum, at);
+        }
+        if let Some(id) = self.pull_transpose(Op::Add, &[a, b], shape, at) {
+            return id;
+        }
+        self.intern(Op::Add, &[a, b], shape, at)
+    }
+
+    fn matmul(&mut self, a: NodeId, b: NodeId, shape: Shape, at: At) -> Option<NodeId> {
+        let (op_a, op_b) = (self.op(a), self.op(b));
+        let inner = self.shape(a).cols;
+        match (op_a, op_b) {
+            _ if inner == 0 => Some(self.zeros(shape, at)),
+            (Op::Identity, _) => Some(b),
+            (_, Op::Identity) => Some(a),
+            (Op::Ones, Op::Ones) => {
+                let ones = self.ones(shape, at);
+                Some(self.scale(inner as f64, ones, at))
+            }
+            // Aᵀ Bᵀ = (B A)ᵀ
+            (Op::Transpose, Op::Transpose) => {
+                let (a, b) = (self.flip(a, at), self.flip(b, at));
+                let product = self.normal(Op::MatMul, &[b, a], shape.transposed(), at);
+                Some(self.flip(product, at))
+            }
+            _ => None,
+        }
+    }
+
+    fn trace(&mut self, x: NodeId, at: At) -> Option<NodeId> {
+        let n = self.shape(x).rows;
+        match self.op(x) {
+            _ if n == 1 => Some(x),
+            _ if n == 0 => Some(self.scalar(0.0, at)),
+            Op::Identity | Op::Ones => Some(self.scalar(n as f64, at)),
+            _ => None,
+        }
+    }
+
+    fn inner(&mut self, a: NodeId, b: NodeId, at: At) -> Option<NodeId> {
+        let shape = self.shape(a);
+        match (self.op(a), self.op(b)) {
+            _ if shape.is_scalar() => Some(self.scale_by(a, b, at)),
+            _ if shape.is_empty() => Some(self.scalar(0.0, at)),
+            (Op::Identity, _) => Some(self.normal(Op::Trace, &[b], Shape::SCALAR, at)),
+            (_, Op::Identity) => Some(self.normal(Op::Trace, &[a], Shape::SCALAR, at)),
+            (Op::Ones, Op::Ones) => Some(self.scalar(shape.rows as f64 * shape.cols as f64, at)),
+            (Op::Ones, _) => self.sum(b, at),
+            (_, Op::Ones) => self.sum(a, at),
+            _ => None,
+        }
+    }
+
+    /// `⟨𝟏, x⟩` of a product that is a shorter sum: `Σ A ∘ B = ⟨A, B⟩`, `𝟏ᵀ(𝟏ᵀX)ᵀ = 𝟏ᵀX𝟏`.
+    fn sum(&mut self, x: NodeId, at: At) -> Option<NodeId> {
+        let node = self.graph.node(x);
+        match (node.op, &node.args[..]) {
+            (Op::Hadamard, &[a, b]) => Some(self.normal(Op::Inner, &[a, b], Shape::SCALAR, at)),
+            (Op::Map(Function::Square), &[a]) => Some(self.normal(Op::Inner, &[a, a], Shape::SCALAR, at)),
+            (Op::MatMul, &[a, b]) => {
+                let y = match (self.op(a), self.op(b)) {
+                    (Op::Ones, _) if self.shape(a).rows == 1 => b,
+                    (_, Op::Ones) if self.shape(b).cols == 1 => a,
+                    _ => return None,
+                };
+                let ones = self.ones(self.shape(y), at);
+                Some(self.normal(Op::Inner, &[ones, y], Shape::SCALAR, at))
+            }
+            _ => None,
+        }
+    }
+
+    fn hadamard(&mut self, a: NodeId, b: NodeId, at: At) -> Option<NodeId> {
+        match (self.op(a), self.op(b)) {
+            _ if self.is_scalar(a) => Some(self.scale_by(a, b, at)),
+            (Op::Ones, _) => Some(b),
+            (_, Op::Ones) => Some(a),
+            _ if a == b => Some(self.intern(Op::Map(Function::Square), &[a], self.shape(a), at)),
+            _ => None,
+        }
+    }
+
+    fn map(&mut self, f: Function, x: NodeId, at: At) -> Option<NodeId> {
+        let shape = self.shape(x);
+        match f {
+            Function::Powf(p) if p.value() == 0.0 => Some(self.ones(shape, at)),
+            Function::Powf(p) if p.value() == 1.0 => Some(x),
+            Function::Powf(p) if p.value() == 2.0 => Some(self.intern(Op::Map(Function::Square), &[x], shape, at)),
+            Function::Powf(p) if p.value() == -1.0 => Some(self.intern(Op::Map(Function::Recip), &[x], shape, at)),
+            _ => None,
+        }
+    }
+}
+

@@ -1,0 +1,390 @@
+use crate::Shape;
+
+/// An `f64` literal that can be hashed and compared: by its bits.
+#[derive(Clone, Copy, Debug)]
+pub struct Literal(f64);
+
+impl Literal {
+    /// Wraps a value; `-0.0` becomes `0.0`.
+    pub fn new(value: f64) -> Self {
+        Literal(if value == 0.0 { 0.0 } else { value })
+    }
+
+    /// The value.
+    pub fn value(self) -> f64 {
+        self.0
+    }
+}
+
+impl PartialEq for Literal {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
+
+impl Eq for Literal {}
+
+impl std::hash::Hash for Literal {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}
+
+/// An interned name on a tape.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Name(pub(crate) u32);
+
+/// What a node computes from its arguments.
+///
+/// The list is closed: the rule book and the engine match on it exhaustively, so that an op without a rule or a
+/// kernel does not compile. Arguments are called `a`, `b`, … in the order in which they are stored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Op {
+    /// A named matrix that is bound when a program runs.
+    Input(Name),
+    /// A perturbation such as `ε`: it is differentiated with and printed, never evaluated.
+    Symbol(Name),
+    /// A 1×1 literal.
+    Scalar(Literal),
+    /// The identity matrix `I`.
+    Identity,
+    /// The zero matrix.
+    Zeros,
+    /// The matrix of ones, `𝟏`.
+    Ones,
+    /// `a + b`.
+    Add,
+    /// `c a` with a literal `c`; the minus sign is `c = −1`.
+    Scale(Literal),
+    /// `a b` with `a` 1×1.
+    ScaleBy,
+    /// The matrix product `a b`.
+    MatMul,
+    /// `aᵀ`.
+    Transpose,
+    /// `tr a`.
+    Trace,
+    /// `⟨a, b⟩ = tr(aᵀ b)`.
+    Inner,
+    /// The Frobenius norm `‖a‖`.
+    Norm,
+    /// The entrywise product `a ∘ b`.
+    Hadamard,
+    /// The entrywise quotient `a ⊘ b`.
+    Quotient,
+    /// A function of one variable on every entry.
+    Map(Function),
+    /// `log Σᵢ exp aᵢⱼ` of every column.
+    LogSumExp,
+    /// `exp aᵢⱼ / Σᵢ exp aᵢⱼ` in every column.
+    Softmax,
+    /// `a⁻¹`.
+    Inverse,
+    /// `a⁻¹ b`.
+    Solve,
+    /// `det a`.
+    Det,
+    /// `log |det a|`.
+    LogDet,
+    /// An opaque scalar function `L` and its derivatives. Order 0 is `L(a)`; order k ≥ 1 is the matrix
+    /// `∇ᵏL(a)[b, …]` with k − 1 directions, symmetric and linear in each.
+    Opaque {
+        /// The function's name.
+        name: Name,
+        /// The order of the derivative.
+        order: u32,
+    },
+}
+
+/// The elementwise functions of [`Op::Map`].
+///
+/// | function | value | derivative |
+/// |---|---|---|
+/// | `Exp` | `eˣ` | `eˣ` |
+/// | `Ln` | `ln x` | `1/x` |
+/// | `Ln1p` | `ln(1 + x)` | `1/(1 + x)` |
+/// | `Sqrt` | `√x` | `½ (√x)⁺` |
+/// | `Square` | `x²` | `2x` |
+/// | `Powf(p)` | `xᵖ` | `p xᵖ⁻¹` |
+/// | `Recip` | `1/x` | `−1/x²` |
+/// | `PseudoRecip` | `x⁺`: `1/x`, and 0 at 0 | `−(x⁺)²` |
+/// | `Abs` | `\|x\|` | `sign x` |
+/// | `Sign` | −1, 0 or 1 | 0 |
+/// | `Tanh` | `tanh x` | `1 − tanh² x` |
+/// | `Sigmoid` | `σ(x) = 1/(1 + e⁻ˣ)` | `σ(x) − σ(x)²` |
+/// | `Softplus` | `ln(1 + eˣ)` | `σ(x)` |
+/// | `Sin`, `Cos` | `sin x`, `cos x` | `cos x`, `−sin x` |
+/// | `Relu` | `max(x, 0)` | `step x` |
+/// | `Step` | 1 where `x > 0`, else 0 | 0 |
+/// | `Clamp(l, h)` | `min(max(x, l), h)` | `inside(x, l, h)` |
+/// | `Inside(l, h)` | 1 where `l ≤ x ≤ h`, else 0 | 0 |
+/// | `LogCosh` | `ln cosh x` | `tanh x` |
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs)] // The table above documents them at one glance.
+pub enum Function {
+    Exp,
+    Ln,
+    Ln1p,
+    Sqrt,
+    Square,
+    Powf(Literal),
+    Recip,
+    PseudoRecip,
+    Abs,
+    Sign,
+    Tanh,
+    Sigmoid,
+    Softplus,
+    Sin,
+    Cos,
+    Relu,
+    Step,
+    Clamp(Literal, Literal),
+    Inside(Literal, Literal),
+    LogCosh,
+}
+
+impl Function {
+    /// The name in formulas and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Function::Exp => "exp",
+            Function::Ln => "ln",
+            Function::Ln1p => "ln_1p",
+            Function::Sqrt => "sqrt",
+            Function::Square => "square",
+            Function::Powf(_) => "powf",
+            Function::Recip => "recip",
+            Function::PseudoRecip => "pseudo_recip",
+            Function::Abs => "abs",
+            Function::Sign => "sign",
+            Function::Tanh => "tanh",
+            Function::Sigmoid => "sigmoid",
+            Function::Softplus => "softplus",
+            Function::Sin => "sin",
+            Function::Cos => "cos",
+            Function::Relu => "relu",
+            Function::Step => "step",
+            Function::Clamp(..) => "clamp",
+            Function::Inside(..) => "inside",
+            Function::LogCosh => "log_cosh",
+        }
+    }
+
+    /// One of every function, parameters filled in: for tests that walk the list.
+    pub fn all() -> [Function; 20] {
+        let half = Literal::new(0.5);
+        [
+            Function::Exp,
+            Function::Ln,
+            Function::Ln1p,
+            Function::Sqrt,
+            Function::Square,
+            Function::Powf(Literal::new(2.5)),
+            Function::Recip,
+            Function::PseudoRecip,
+            Function::Abs,
+            Function::Sign,
+            Function::Tanh,
+            Function::Sigmoid,
+            Function::Softplus,
+            Function::Sin,
+            Function::Cos,
+            Function::Relu,
+            Function::Step,
+            Function::Clamp(Literal::new(-0.5), half),
+            Function::Inside(Literal::new(-0.5), half),
+            Function::LogCosh,
+        ]
+    }
+}
+
+/// How an op depends on one of its arguments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Slot {
+    /// Linear in this argument while the others stay fixed (a product's factors).
+    Multilinear,
+    /// Linear in all such arguments together (a sum's terms).
+    Jointly,
+    /// Not linear.
+    Nonlinear,
+}
+
+impl Op {
+    /// The name in messages: the sign a person writes, or the method's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Op::Input(_) => "input",
+            Op::Symbol(_) => "symbol",
+            Op::Scalar(_) => "scalar",
+            Op::Identity => "identity",
+            Op::Zeros => "zeros",
+            Op::Ones => "ones",
+            Op::Add => "+",
+            Op::Scale(_) => "scale",
+            Op::ScaleBy => "scale by",
+            Op::MatMul => "*",
+            Op::Transpose => "transpose",
+            Op::Trace => "trace",
+            Op::Inner => "inner",
+            Op::Norm => "norm",
+            Op::Hadamard => "hadamard",
+            Op::Quotient => "quotient",
+            Op::Map(f) => f.name(),
+            Op::LogSumExp => "log_sum_exp",
+            Op::Softmax => "softmax",
+            Op::Inverse => "inverse",
+            Op::Solve => "solve",
+            Op::Det => "det",
+            Op::LogDet => "log_det",
+            Op::Opaque { .. } => "function",
+        }
+    }
+
+    /// One of every op, with an arbitrary literal, function, name and order: for tests that walk the list.
+    pub fn all(name: Name) -> Vec<Op> {
+        vec![
+            Op::Input(name),
+            Op::Symbol(name),
+            Op::Scalar(Literal::new(1.5)),
+            Op::Identity,
+            Op::Zeros,
+            Op::Ones,
+            Op::Add,
+            Op::Scale(Literal::new(1.5)),
+            Op::ScaleBy,
+            Op::MatMul,
+            Op::Transpose,
+            Op::Trace,
+            Op::Inner,
+            Op::Norm,
+            Op::Hadamard,
+            Op::Quotient,
+            Op::Map(Function::Exp),
+            Op::LogSumExp,
+            Op::Softmax,
+            Op::Inverse,
+            Op::Solve,
+            Op::Det,
+            Op::LogDet,
+            Op::Opaque { name, order: 0 },
+            Op::Opaque { name, order: 1 },
+            Op::Opaque { name, order: 2 },
+        ]
+    }
+
+    /// Number of arguments.
+    pub const fn arity(self) -> usize {
+        match self {
+            Op::Input(_) | Op::Symbol(_) | Op::Scalar(_) | Op::Identity | Op::Zeros | Op::Ones => 0,
+            Op::Scale(_)
+            | Op::Transpose
+            | Op::Trace
+            | Op::Norm
+            | Op::Map(_)
+            | Op::LogSumExp
+            | Op::Softmax
+            | Op::Inverse
+            | Op::Det
+            | Op::LogDet => 1,
+            Op::Add
+            | Op::ScaleBy
+            | Op::MatMul
+            | Op::Inner
+            | Op::Hadamard
+            | Op::Quotient
+            | Op::Solve => 2,
+            Op::Opaque { order, .. } => {
+                if order == 0 {
+                    1
+                } else {
+                    order as usize
+                }
+            }
+        }
+    }
+
+    /// How the op depends on argument `slot`.
+    ///
+    /// The algebra that holds in a slot follows from it: scalars pass through a multilinear slot, which is how
+    /// they move to the front of a formula.
+    pub const fn slot(self, slot: usize) -> Slot {
+        match self {
+            Op::Add => Slot::Jointly,
+            Op::Scale(_)
+            | Op::ScaleBy
+            | Op::MatMul
+            | Op::Transpose
+            | Op::Trace
+            | Op::Inner
+            | Op::Hadamard => Slot::Multilinear,
+            Op::Quotient => [Slot::Multilinear, Slot::Nonlinear][(slot > 0) as usize],
+            Op::Solve => [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize],
+            Op::Opaque { .. } => [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize],
+            Op::Input(_)
+            | Op::Symbol(_)
+            | Op::Scalar(_)
+            | Op::Identity
+            | Op::Zeros
+            | Op::Ones
+            | Op::Norm
+            | Op::Map(_)
+            | Op::LogSumExp
+            | Op::Softmax
+            | Op::Inverse
+            | Op::Det
+            | Op::LogDet => Slot::Nonlinear,
+        }
+    }
+
+    /// Whether the op acts entry by entry on operands of its own shape.
+    pub const fn is_elementwise(self) -> bool {
+        matches!(self, Op::Add | Op::Scale(_) | Op::Hadamard | Op::Quotient | Op::Map(_))
+    }
+
+    /// Whether the two arguments may change places.
+    pub(crate) const fn is_commutative(self) -> bool {
+        matches!(self, Op::Add | Op::Inner | Op::Hadamard)
+    }
+
+    /// The shape of the result, or in words why there is none.
+    ///
+    /// `args` holds [`arity`](Op::arity) shapes. Leaves have the shape that they were declared with and are not
+    /// asked.
+    pub(crate) fn shape(self, args: &[Shape]) -> Result<Shape, String> {
+        let (a, b) = match *args {
+            [] => (Shape::SCALAR, Shape::SCALAR),
+            [a] => (a, a),
+            [a, b, ..] => (a, b),
+        };
+        let same = |wanted: bool, relation: &str| {
+            if wanted { Ok(()) } else { Err(format!("{a} {relation} {b} do not conform")) }
+        };
+        let square = || if a.is_square() { Ok(()) } else { Err(format!("{a} is not square")) };
+        match self {
+            Op::Input(_) | Op::Symbol(_) | Op::Scalar(_) | Op::Identity | Op::Zeros | Op::Ones => Ok(a),
+            Op::Scale(_) | Op::Map(_) | Op::Softmax => Ok(a),
+            Op::Add => same(a == b, "plus").map(|()| a),
+            Op::Hadamard => same(a == b, "entrywise times").map(|()| a),
+            Op::Quotient => same(a == b, "entrywise over").map(|()| a),
+            Op::ScaleBy if a.is_scalar() => Ok(b),
+            Op::ScaleBy => Err(format!("a matrix is scaled by a 1×1, not by a {a}")),
+            Op::MatMul => same(a.cols == b.rows, "times").map(|()| Shape::new(a.rows, b.cols)),
+            Op::Transpose => Ok(a.transposed()),
+            Op::Inner => same(a == b, "inner product with").map(|()| Shape::SCALAR),
+            Op::Norm => Ok(Shape::SCALAR),
+            Op::LogSumExp => Ok(Shape::new(1, a.cols)),
+            Op::Inverse => square().map(|()| a),
+            Op::Trace | Op::Det | Op::LogDet => square().map(|()| Shape::SCALAR),
+            Op::Solve => {
+                square()?;
+                same(a.rows == b.rows, "solved for").map(|()| b)
+            }
+            Op::Opaque { order: 0, .. } => Ok(Shape::SCALAR),
+            Op::Opaque { .. } => match args.iter().find(|&&direction| direction != a) {
+                Some(direction) => Err(format!("the direction is {direction} and the argument {a}")),
+                None => Ok(a),
+            },
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! A form, written in Unicode or LaTeX.
+
+use crate::formula::{Exponent, Form};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    Unicode,
+    Latex,
+}
+
+/// How tightly a form binds.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Level {
+    Sum,
+    Entrywise,
+    Product,
+    Power,
+    Atom,
+}
+
+fn level(form: &Form) -> Level {
+    match form {
+        Form::Sum(_) => Level::Sum,
+        Form::Entrywise(..) | Form::Over(..) => Level::Entrywise,
+        Form::Product(..) | Form::LogDet(_) => Level::Product,
+        Form::Number(c) if *c < 0.0 => Level::Product,
+        Form::Power(..) => Level::Power,
+        _ => Level::Atom,
+    }
+}
+
+pub(crate) fn write(form: &Form, style: Style) -> String {
+    let latex = style == Style::Latex;
+    match form {
+        Form::Name(name) => write_name(name, style),
+        Form::Number(c) => number(*c, style),
+        Form::Sum(terms) => {
+            let mut text = String::new();
+            for (i, term) in terms.iter().enumerate() {
+                let written = write(term, style);
+                match (i, written.strip_prefix(minus(style))) {
+                    (0, _) => text.push_str(&written),
+                    (_, Some(rest)) => {
+                        text.push(' ');
+                        text.push_str(minus(style));
+                        text.push(' ');
+                        text.push_str(rest);
+                    }
+                    (_, None) => {
+                        text.push_str(" + ");
+                        text.push_str(&written);
+                    }
+                }
+            }
+            text
+        }
+        Form::Product(c, factors) => {
+            let mut words = Vec::new();
+            if *c != 1.0 && *c != -1.0 {
+                words.push(number(c.abs(), style));
+            }
+            for (i, factor) in factors.iter().enumerate() {
+                // One entrywise product after a number needs no brackets; log det ends where the product ends.
+                let alone = matches!(factor, Form::Entrywise(..)) && factors.len() == 1;
+                let last = matches!(factor, Form::LogDet(_)) && i + 1 == factors.len();
+                words.push(if alone || last { write(factor, style) } else { at_least(Level::Power, factor, style) });
+            }
+            let sign = if *c < 0.0 { minus(style) } else { "" };
+            format!("{sign}{}", words.join(" "))
+        }
+        Form::Entrywise(sign, factors) => {
+            let sign = match (sign, latex) {
+                ('⊘', true) => " \\oslash ",
+                (_, true) => " \\circ ",
+                ('⊘', false) => " ⊘ ",
+                (_, false) => " ∘ ",
+            };
+            let words: Vec<_> = factors.iter().map(|factor| at_least(Level::Power, factor, style)).collect();
+            words.join(sign)
+        }
+        Form::Over(a, b) if latex => format!("\\frac{{{}}}{{{}}}", write(a, style), write(b, style)),
+        Form::Over(a, b) => {
+            format!("{} / {}", at_least(Level::Product, a, style), at_least(Level::Power, b, style))
+        }
+        Form::Power(base, exponent) => {
+            format!("{}{}", at_least(Level::Atom, base, style), superscript(*exponent, style))
+        }
+        Form::Call(name, args) => {
+            let args: Vec<_> = args.iter().map(|arg| write(arg, style)).collect();
+            if latex && name == "sqrt" {
+                return format!("\\sqrt{{{}}}", args.join(", "));
+            }
+            format!("{}({})", function_name(name, style), args.join(", "))
+        }
+        Form::Opaque { name, order, args } => {
+            let nabla = match (order, latex) {
+                (0, _) => String::new(),
+                (1, true) => "\\nabla ".to_owned(),
+                (k, true) => format!("\\nabla^{{{k}}} "),
+                (1, false) => "∇".to_owned(),
+                (k, false) => format!("∇{}", digits(&k.to_string())),
+            };
+            let mut words = args.iter().map(|arg| write(arg, style));
+            let argument = words.next().unwrap_or_default();
+            let directions: Vec<_> = words.collect();
+            let directions =
+                if directions.is_empty() { String::new() } else { format!("[{}]", directions.join(", ")) };
+            format!("{nabla}{}({argument}){directions}", write_name(name, style))
+        }
+        Form::Norm(x) if latex => format!("\\lVert {} \\rVert", write(x, style)),
+        Form::Norm(x) => format!("‖{}‖", write(x, style)),
+        Form::Abs(x) if latex => format!("\\lvert {} \\rvert", write(x, style)),
+        Form::Abs(x) => format!("|{}|", write(x, style)),
+        Form::LogDet(x) => {
+            let arg = write(x, style);
+            let arg = if level(x) >= Level::Power { format!(" {arg}") } else { format!("({arg})") };
+            if latex { format!("\\log \\lvert \\det{arg} \\rvert") } else { format!("log |det{arg}|") }
+        }
+        Form::Inner(a, b) if latex => format!("\\langle {}, {} \\rangle", write(a, style), write(b, style)),
+        Form::Inner(a, b) => format!("⟨{}, {}⟩", write(a, style), write(b, style)),
+    }
+}
+
+fn at_least(wanted: Level, form: &Form, style: Style) -> String {
+    let text = write(form, style);
+    if level(form) >= wanted { text } else { format!("({text})") }
+}
+
+fn minus(style: Style) -> &'static str {
+    if style == Style::Latex { "-" } else { "−" }
+}
+
+/// A number: as a fraction where it is one with a small numerator, else in the shortest digits that are worth
+/// reading.
+fn number(c: f64, style: Style) -> String {
+    let sign = if c < 0.0 { minus(style) } else { "" };
+    let size = c.abs();
+    if size.is_finite() && size.fract() != 0.0 && size < 10.0 {
+        for numerator in 1..=9 {
+            let numerator = f64::from(numerator);
+            let denominator = (numerator / size).round();
+            let close = (denominator * size - numerator).abs() <= 4.0 * f64::EPSILON * numerator;
+            // Decimal fractions read better with a point: 0.3, 2.5.
+            let decimal = (size * 10.0 - (size * 10.0).round()).abs() < 1e-12 && size > 1.0;
+            if close && (2.0..1e9).contains(&denominator) && !decimal {
+                return match style {
+                    Style::Unicode if numerator == 1.0 && denominator == 2.0 => format!("{sign}½"),
+                    Style::Unicode => format!("{sign}{numerator}/{denominator}"),
+                    Style::Latex => format!("{sign}\\tfrac{{{numerator}}}{{{denominator}}}"),
+                };
+            }
+        }
+    }
+    let plain = format!("{size}");
+    let text = if plain.len() <= 8 || !size.is_finite() { plain } else { format!("{size:e}") };
+    match text.split_once('e') {
+        Some((mantissa, exponent)) if style == Style::Latex => format!("{sign}{mantissa} \\cdot 10^{{{exponent}}}"),
+        Some((mantissa, exponent)) => format!("{sign}{mantissa}·10{}", digits(exponent)),
+        None => format!("{sign}{text}"),
+    }
+}
+
+/// Superscript digits.
+fn digits(text: &str) -> String {
+    let raise = |c: char| match c {
+        '-' => '⁻',
+        '1' => '¹',
+        '2' => '²',
+        '3' => '³',
+        c => c.to_digit(10).and_then(|d| char::from_u32(0x2070 + d)).unwrap_or(c),
+    };
+    text.chars().map(raise).collect()
+}
+
+fn superscript(exponent: Exponent, style: Style) -> String {
+    let power = |p: f64, entry: &str| match style {
+        Style::Latex => format!("^{{{entry}{p}}}"),
+        Style::Unicode if p.fract() == 0.0 && p.abs() < 1e6 => format!("{entry}{}", digits(&p.to_string())),
+        Style::Unicode => format!("{entry}^{p}"),
+    };
+    match (exponent, style) {
+        (Exponent::Transpose, Style::Unicode) => "ᵀ".to_owned(),
+        (Exponent::Transpose, Style::Latex) => "^\\top".to_owned(),
+        (Exponent::Inverse, Style::Unicode) => "⁻¹".to_owned(),
+        (Exponent::Inverse, Style::Latex) => "^{-1}".to_owned(),
+        (Exponent::InverseTranspose, Style::Unicode) => "⁻ᵀ".to_owned(),
+        (Exponent::InverseTranspose, Style::Latex) => "^{-\\top}".to_owned(),
+        (Exponent::Pseudo, Style::Unicode) => "⁺".to_owned(),
+        (Exponent::Pseudo, Style::Latex) => "^{+}".to_owned(),
+        (Exponent::EntryPseudo, Style::Unicode) => "∘⁺".to_owned(),
+        (Exponent::EntryPseudo, Style::Latex) => "^{\\circ +}".to_owned(),
+        (Exponent::Number(p), _) => power(p, ""),
+        (Exponent::Entry(p), Style::Unicode) => power(p, "∘"),
+        (Exponent::Entry(p), Style::Latex) => power(p, "\\circ "),
+    }
+}
+
+fn function_name(name: &str, style: Style) -> String {
+    if style == Style::Unicode {
+        return name.to_owned();
+    }
+    match name {
+        "exp" | "ln" | "tanh" | "sin" | "cos" | "det" => format!("\\{name}"),
+        "log cosh" => "\\log\\cosh".to_owned(),
+        "σ" => "\\sigma".to_owned(),
+        name => format!("\\operatorname{{{}}}", name.replace('_', "\\_")),
+    }
+}
+
+/// `W1` is `W_{1}`, `β` is `\beta`, `x_train` is `x_{\mathrm{train}}`.
+fn write_name(name: &str, style: Style) -> String {
+    if style == Style::Unicode {
+        return name.to_owned();
+    }
+    let split = name.find(|c: char| c == '_' || c.is_ascii_digit()).unwrap_or(name.len());
+    let (head, tail) = name.split_at(split);
+    let head = match head {
+        "𝟏" => "\\mathbf{1}".to_owned(),
+        "…" => "\\dots".to_owned(),
+        _ if head.chars().count() == 1 => head.chars().map(letter).collect(),
+        _ => format!("\\mathrm{{{head}}}"),
+    };
+    let tail = tail.trim_start_matches('_').replace('_', ",");
+    match tail.chars().count() {
+        0 => head,
+        _ if tail.chars().all(|c| c.is_ascii_digit() || c == ',') => format!("{head}_{{{tail}}}"),
+        1 => format!("{head}_{{{tail}}}"),
+        _ => format!("{head}_{{\\mathrm{{{tail}}}}}"),
+    }
+}
+
+fn letter(c: char) -> String {
+    let names = [
+        ('α', "alpha"), ('β', "beta"), ('γ', "gamma"), ('δ', "delta"), ('ε', "varepsilon"), ('ζ', "zeta"),
+        ('η', "eta"), ('θ', "theta"), ('κ', "kappa"), ('λ', "lambda"), ('μ', "mu"), ('ν', "nu"), ('ξ', "xi"),
+        ('π', "pi"), ('ρ', "rho"), ('σ', "sigma"), ('τ', "tau"), ('φ', "varphi"), ('χ', "chi"), ('ψ', "psi"),
+        ('ω', "omega"), ('Γ', "Gamma"), ('Δ', "Delta"), ('Θ', "Theta"), ('Λ', "Lambda"), ('Ξ', "Xi"),
+        ('Π', "Pi"), ('Σ', "Sigma"), ('Φ', "Phi"), ('Ψ', "Psi"), ('Ω', "Omega"), ('ℓ', "ell"),
+    ];
+    match names.iter().find(|(greek, _)| *greek == c) {
+        Some((_, name)) => format!("\\{name}"),
+        None => c.to_string(),
+    }
+}
