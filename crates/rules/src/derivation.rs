@@ -65,12 +65,17 @@ impl fmt::Display for Derivation<'_> {
         let moved = self.loss + self.adjoint + self.remainder;
         if f.alternate() {
             writeln!(f, "{:#} &= {expanded:#} \\\\", self.perturbed)?;
-            writeln!(f, "  &= {moved:#} \\\\")?;
+            if !moved.same(expanded) {
+                writeln!(f, "  &= {moved:#} \\\\")?;
+            }
             return write!(f, "\\nabla_{{{:#}}} &= {:#}", self.variable, self.gradient);
         }
         writeln!(f, "{}", self.perturbed)?;
         writeln!(f, "  = {}", indented(expanded))?;
-        writeln!(f, "  = {}", indented(moved))?;
+        // Some derivatives, like that of log det, are an inner product with ε from the start.
+        if !moved.same(expanded) {
+            writeln!(f, "  = {}", indented(moved))?;
+        }
         write!(f, "∇{variable} = {}", self.gradient)
     }
 }

@@ -90,10 +90,7 @@ impl Form {
     fn negated(self) -> Form {
         match self {
             Form::Sum(terms) => sum(terms.into_iter().map(Form::negated).collect()),
-            form => {
-                let (c, factors) = form.factors();
-                rebuild(-c, factors)
-            }
+            form => product(vec![Form::Number(-1.0), form]),
         }
     }
 }

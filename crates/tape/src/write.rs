@@ -130,33 +130,33 @@ fn minus(style: Style) -> &'static str {
     if style == Style::Latex { "-" } else { "−" }
 }
 
-/// A number: as a fraction where it is one with a small numerator, else in the shortest digits that are worth
-/// reading.
+/// A number: in digits where they are few, else, or where it is small, as a fraction with a small numerator
+/// where it is one (`2/1437`), else in the digits it needs.
 fn number(c: f64, style: Style) -> String {
     let sign = if c < 0.0 { minus(style) } else { "" };
     let size = c.abs();
-    if size.is_finite() && size.fract() != 0.0 && size < 10.0 {
-        for numerator in 1..=9 {
-            let numerator = f64::from(numerator);
-            let denominator = (numerator / size).round();
-            let close = (denominator * size - numerator).abs() <= 4.0 * f64::EPSILON * numerator;
-            // Decimal fractions read better with a point: 0.3, 2.5.
-            let decimal = (size * 10.0 - (size * 10.0).round()).abs() < 1e-12 && size > 1.0;
-            if close && (2.0..1e9).contains(&denominator) && !decimal {
-                return match style {
-                    Style::Unicode if numerator == 1.0 && denominator == 2.0 => format!("{sign}½"),
-                    Style::Unicode => format!("{sign}{numerator}/{denominator}"),
-                    Style::Latex => format!("{sign}\\tfrac{{{numerator}}}{{{denominator}}}"),
-                };
-            }
+    let plain = format!("{size}");
+    match (style, size == 0.5) {
+        (Style::Unicode, true) => return format!("{sign}½"),
+        (Style::Latex, true) => return format!("{sign}\\tfrac{{1}}{{2}}"),
+        _ if plain.len() <= 4 && (size >= 0.1 || size == 0.0) || !size.is_finite() => return format!("{sign}{plain}"),
+        _ => {}
+    }
+    for numerator in (1..=9).map(f64::from) {
+        let denominator = (numerator / size).round();
+        let close = (denominator * size - numerator).abs() <= 4.0 * f64::EPSILON * numerator;
+        if close && (2.0..1e6).contains(&denominator) {
+            return match style {
+                Style::Unicode => format!("{sign}{numerator}/{denominator}"),
+                Style::Latex => format!("{sign}\\tfrac{{{numerator}}}{{{denominator}}}"),
+            };
         }
     }
-    let plain = format!("{size}");
-    let text = if plain.len() <= 8 || !size.is_finite() { plain } else { format!("{size:e}") };
-    match text.split_once('e') {
-        Some((mantissa, exponent)) if style == Style::Latex => format!("{sign}{mantissa} \\cdot 10^{{{exponent}}}"),
-        Some((mantissa, exponent)) => format!("{sign}{mantissa}·10{}", digits(exponent)),
-        None => format!("{sign}{text}"),
+    let text = if plain.len() <= 8 { plain } else { format!("{size:e}") };
+    match (text.split_once('e'), style) {
+        (Some((mantissa, exponent)), Style::Latex) => format!("{sign}{mantissa} \\cdot 10^{{{exponent}}}"),
+        (Some((mantissa, exponent)), Style::Unicode) => format!("{sign}{mantissa}·10{}", digits(exponent)),
+        (None, _) => format!("{sign}{text}"),
     }
 }
 

@@ -1,0 +1,121 @@
+use pullback_tape::Shape;
+use std::panic::Location;
+
+/// Why a program could not be compiled or run.
+///
+/// After an error in a run, the program can be run again.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A mistake made when the expression was recorded.
+    #[error(transparent)]
+    Tape(#[from] pullback_tape::Error),
+    /// A perturbation has no value.
+    #[error("`{name}` is a symbol and cannot be evaluated ({location})")]
+    Symbolic {
+        /// The symbol's name.
+        name: String,
+        /// Where it was declared.
+        location: &'static Location<'static>,
+    },
+    /// An input was given no matrix.
+    #[error("input `{name}` ({shape}) is not bound")]
+    Unbound {
+        /// The input's name.
+        name: String,
+        /// The shape it needs.
+        shape: Shape,
+    },
+    /// A matrix was given for an input that the tape does not have.
+    #[error("there is no input `{name}`; the inputs are {known}")]
+    UnknownInput {
+        /// The name given.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// Two matrices were given for one input.
+    #[error("input `{name}` is bound twice")]
+    BoundTwice {
+        /// The input's name.
+        name: String,
+    },
+    /// A matrix has another shape than its input.
+    #[error("input `{name}` is {expected}, but the matrix bound to it is {found}")]
+    InputShape {
+        /// The input's name.
+        name: String,
+        /// The shape declared.
+        expected: Shape,
+        /// The shape of the matrix.
+        found: Shape,
+    },
+    /// Another number of results was asked for than the program has.
+    #[error("the program has {expected} outputs, not {found}")]
+    OutputCount {
+        /// The number of outputs compiled.
+        expected: usize,
+        /// The number asked for.
+        found: usize,
+    },
+    /// A result does not have the shape asked for.
+    #[error("output {index}, `{formula}`, is {expected}, not {found}")]
+    OutputShape {
+        /// The output's position.
+        index: usize,
+        /// The output's formula.
+        formula: String,
+        /// The shape of the result.
+        expected: Shape,
+        /// The shape asked for.
+        found: Shape,
+    },
+    /// A function was defined that the program does not use.
+    #[error("the program has no function `{name}`")]
+    UnknownFunction {
+        /// The name given.
+        name: String,
+    },
+    /// An opaque function, or a derivative of it, was run without a numeric definition.
+    #[error("`{formula}` needs a definition of `{function}` ({location})")]
+    Undefined {
+        /// The function, or its derivative: `L`, `∇L`, `∇²L`, …
+        function: String,
+        /// The expression.
+        formula: String,
+        /// Where it was written.
+        location: &'static Location<'static>,
+    },
+    /// A matrix that is to be inverted is singular to working precision.
+    #[error("{op}: `{formula}` is singular to working precision: pivot {pivot} vanishes ({location})")]
+    Singular {
+        /// The op that needs an invertible matrix.
+        op: &'static str,
+        /// The matrix.
+        formula: String,
+        /// The first vanishing pivot.
+        pivot: usize,
+        /// Where the op was written.
+        location: &'static Location<'static>,
+    },
+    /// A value is infinite or NaN, and the program was told to look.
+    #[error("{op}: `{formula}` is not finite at row {row}, column {col} ({location})")]
+    NonFinite {
+        /// The op that produced it.
+        op: &'static str,
+        /// The expression.
+        formula: String,
+        /// The row of the first such entry.
+        row: usize,
+        /// The column of the first such entry.
+        col: usize,
+        /// Where it was written.
+        location: &'static Location<'static>,
+    },
+    /// The program's buffers do not fit into memory.
+    #[error("the program needs a buffer of {bytes} bytes more than there is")]
+    OutOfMemory {
+        /// The size of the buffer that was refused.
+        bytes: usize,
+    },
+}

@@ -1,0 +1,5 @@
+//! The kernels: what each instruction does to its buffer.
+
+pub(crate) mod elementwise;
+pub(crate) mod factor;
+pub(crate) mod reduce;

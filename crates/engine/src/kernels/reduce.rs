@@ -1,0 +1,86 @@
+//! From a matrix to a number or a row.
+
+use crate::Scalar;
+use faer::{MatMut, MatRef};
+
+/// Independent partial sums, so that additions do not wait for each other.
+const LANES: usize = 8;
+
+fn dot<T: Scalar>(a: &[T], b: &[T]) -> T {
+    let mut sums = [T::default(); LANES];
+    let (a_blocks, a_rest) = a.as_chunks::<LANES>();
+    let (b_blocks, b_rest) = b.as_chunks::<LANES>();
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+    }
+    let mut total = T::default();
+    for (&a, &b) in a_rest.iter().zip(b_rest) {
+        total += a * b;
+    }
+    sums.into_iter().fold(total, |total, sum| total + sum)
+}
+
+/// `⟨a, b⟩`, column by column.
+pub(crate) fn inner<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>) -> T {
+    // Both are read along the columns of a, which is the better direction for at least one of them.
+    let (a, b) = if a.row_stride() == 1 { (a, b) } else { (a.transpose(), b.transpose()) };
+    let mut total = T::default();
+    for j in 0..a.ncols() {
+        let (a, b) = (a.col(j), b.col(j));
+        total += match (a.try_as_col_major(), b.try_as_col_major()) {
+            (Some(a), Some(b)) => dot(a.as_slice(), b.as_slice()),
+            _ => (0..a.nrows()).fold(T::default(), |sum, i| sum + a[i] * b[i]),
+        };
+    }
+    total
+}
+
+pub(crate) fn trace<T: Scalar>(a: MatRef<'_, T>) -> T {
+    (0..a.nrows()).fold(T::default(), |sum, i| sum + a[(i, i)])
+}
+
+/// The largest entry of column `j`, NaN if there is one, −∞ if there is none.
+fn column_max<T: Scalar>(a: MatRef<'_, T>, j: usize) -> T {
+    let mut max = T::from_f64(f64::NEG_INFINITY);
+    for i in 0..a.nrows() {
+        let x = a[(i, j)];
+        if x.partial_cmp(&max) != Some(std::cmp::Ordering::Less) {
+            max = x;
+            if x.partial_cmp(&x).is_none() {
+                break;
+            }
+        }
+    }
+    max
+}
+
+/// What is taken off before exponentiating: the maximum if it is finite.
+fn shift<T: Scalar>(max: T) -> T {
+    if max.is_finite() { max } else { T::default() }
+}
+
+/// `log Σᵢ exp aᵢⱼ = max + log Σᵢ exp(aᵢⱼ − max)`.
+pub(crate) fn log_sum_exp<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>) {
+    for j in 0..a.ncols() {
+        let shift = shift(column_max(a, j));
+        let sum = (0..a.nrows()).fold(T::default(), |sum, i| sum + (a[(i, j)] - shift).exp());
+        dst[(0, j)] = shift + sum.ln();
+    }
+}
+
+pub(crate) fn softmax<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>) {
+    for j in 0..a.ncols() {
+        let shift = shift(column_max(a, j));
+        let mut sum = T::default();
+        for i in 0..a.nrows() {
+            let e = (a[(i, j)] - shift).exp();
+            dst[(i, j)] = e;
+            sum += e;
+        }
+        for i in 0..a.nrows() {
+            dst[(i, j)] /= sum;
+        }
+    }
+}

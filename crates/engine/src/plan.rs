@@ -1,0 +1,213 @@
+//! What a compiled program consists of: instructions on buffers, views of them, and where each buffer lives.
+
+use pullback_tape::{Function, Graph, NodeId, Shape};
+use smallvec::SmallVec;
+
+/// A buffer of the plan; several buffers whose lifetimes do not meet share a home.
+pub(crate) type Buffer = usize;
+
+/// Where the entries of a view are.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Place {
+    /// The input with this position among the program's inputs.
+    Input(usize),
+    Buffer(Buffer),
+    /// The 1×1 constant 1.
+    One,
+}
+
+/// How a view repeats what it shows, without storing it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Repeat {
+    No,
+    /// One column, `shape.cols` times.
+    Cols,
+    /// One row, `shape.rows` times.
+    Rows,
+    /// One number.
+    All,
+}
+
+/// A matrix as an instruction reads it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct View {
+    pub(crate) place: Place,
+    pub(crate) transposed: bool,
+    pub(crate) repeat: Repeat,
+    /// The shape seen.
+    pub(crate) shape: Shape,
+}
+
+impl View {
+    pub(crate) fn whole(place: Place, shape: Shape) -> View {
+        View { place, transposed: false, repeat: Repeat::No, shape }
+    }
+
+    /// A matrix of ones.
+    pub(crate) fn ones(shape: Shape) -> View {
+        View { place: Place::One, transposed: false, repeat: Repeat::All, shape }
+    }
+
+    pub(crate) fn transpose(self) -> View {
+        let repeat = match self.repeat {
+            Repeat::Cols => Repeat::Rows,
+            Repeat::Rows => Repeat::Cols,
+            other => other,
+        };
+        View { transposed: !self.transposed, repeat, shape: self.shape.transposed(), ..self }
+    }
+
+    /// The view repeated to `shape`, of which it has one extent and is 1 in the other.
+    pub(crate) fn repeated(self, shape: Shape) -> View {
+        let repeat = match (self.repeat, shape == self.shape) {
+            (repeat, true) => repeat,
+            (Repeat::No, _) if self.shape.is_scalar() => Repeat::All,
+            (Repeat::No, _) if self.shape.cols == 1 && self.shape.rows == shape.rows => Repeat::Cols,
+            (Repeat::No, _) => Repeat::Rows,
+            _ => Repeat::All,
+        };
+        View { repeat, shape, ..self }
+    }
+
+    pub(crate) fn buffer(&self) -> Option<Buffer> {
+        match self.place {
+            Place::Buffer(buffer) => Some(buffer),
+            Place::Input(_) | Place::One => None,
+        }
+    }
+
+    pub(crate) fn is_ones(&self) -> bool {
+        self.place == Place::One
+    }
+}
+
+/// An argument of a step.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Arg {
+    Operand(usize),
+    Step(usize),
+}
+
+/// One step of an elementwise pass, on a block of entries.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Step {
+    /// `c a`
+    Scale(f64, Arg),
+    /// `c a + d b`
+    Add(f64, Arg, f64, Arg),
+    /// `c a b`
+    Mul(f64, Arg, Arg),
+    /// `c a / b`
+    Div(f64, Arg, Arg),
+    Map(Function, Arg),
+}
+
+/// A chain of elementwise operations in one pass. The last step is the result.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Elementwise {
+    pub(crate) operands: Vec<View>,
+    /// With the node that each belongs to.
+    pub(crate) steps: Vec<(Step, Option<NodeId>)>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Kernel {
+    /// `dst = alpha lhs rhs`, or `dst += alpha lhs rhs`.
+    MatMul { lhs: View, rhs: View, alpha: f64, accumulate: bool },
+    Elementwise(Box<Elementwise>),
+    /// `dst += alpha factor I`, with a 1×1 factor if there is one.
+    AddIdentity { alpha: f64, factor: Option<View> },
+    Inner { a: View, b: View, alpha: f64 },
+    Sum { a: View, alpha: f64 },
+    Trace { a: View, alpha: f64 },
+    Norm { a: View, alpha: f64 },
+    LogSumExp { a: View },
+    Softmax { a: View },
+    /// `dst` becomes the packed LU factors of `alpha a`, the permutation goes to `lu`.
+    Factorize { a: View, alpha: f64, lu: usize },
+    /// `dst = A⁻¹ dst`, or `A⁻ᵀ dst`.
+    Solve { factors: Buffer, lu: usize, transposed: bool },
+    Inverse { factors: Buffer, lu: usize },
+    Det { factors: Buffer, lu: usize },
+    LogDet { factors: Buffer },
+    /// The derivative of the given order of the function with this position among the program's functions.
+    Opaque { function: usize, order: u32, args: SmallVec<[View; 2]> },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Instruction {
+    pub(crate) kernel: Kernel,
+    pub(crate) dst: Buffer,
+    /// What it computes, for messages.
+    pub(crate) node: NodeId,
+}
+
+impl Instruction {
+    /// Calls `read` with every buffer that is read, `dst` not among them.
+    pub(crate) fn reads(&self, mut read: impl FnMut(Buffer)) {
+        let mut view = |view: &View| {
+            if let Some(buffer) = view.buffer() {
+                read(buffer);
+            }
+        };
+        match &self.kernel {
+            Kernel::MatMul { lhs, rhs, .. } => {
+                view(lhs);
+                view(rhs);
+            }
+            Kernel::Elementwise(pass) => pass.operands.iter().for_each(view),
+            Kernel::Inner { a, b, .. } => {
+                view(a);
+                view(b);
+            }
+            Kernel::AddIdentity { factor, .. } => factor.iter().for_each(view),
+            Kernel::Sum { a, .. }
+            | Kernel::Trace { a, .. }
+            | Kernel::Norm { a, .. }
+            | Kernel::LogSumExp { a }
+            | Kernel::Softmax { a }
+            | Kernel::Factorize { a, .. } => view(a),
+            Kernel::Solve { factors, .. }
+            | Kernel::Inverse { factors, .. }
+            | Kernel::Det { factors, .. }
+            | Kernel::LogDet { factors, .. } => read(*factors),
+            Kernel::Opaque { args, .. } => args.iter().for_each(view),
+        }
+    }
+}
+
+/// A buffer's shape and where its entries live.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    pub(crate) shape: Shape,
+    pub(crate) home: usize,
+    /// The output that this buffer alone holds, and whether transposed: it may be written into the caller's
+    /// matrix instead.
+    pub(crate) output: Option<(usize, bool)>,
+}
+
+/// An input of the program.
+#[derive(Clone, Debug)]
+pub(crate) struct Input {
+    pub(crate) name: String,
+    pub(crate) shape: Shape,
+    pub(crate) node: NodeId,
+}
+
+/// A compiled program without its memory.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) code: Vec<Instruction>,
+    pub(crate) slots: Vec<Slot>,
+    /// The capacity of every home, in numbers.
+    pub(crate) homes: Vec<usize>,
+    pub(crate) inputs: Vec<Input>,
+    /// All names that the tape knows, sorted.
+    pub(crate) declared: Vec<String>,
+    pub(crate) functions: Vec<String>,
+    pub(crate) outputs: Vec<View>,
+    /// The orders of the matrices that are factorized.
+    pub(crate) lus: Vec<usize>,
+    /// What is computed, for messages.
+    pub(crate) graph: Graph,
+}

@@ -1,0 +1,42 @@
+use crate::{Case, Dims, Domain, SQUARE};
+use pullback::prelude::*;
+
+fn with_rhs<'t>(
+    tape: &'t Tape,
+    (m, _, n): Dims,
+    f: impl Fn(Var<'t>, Var<'t>) -> Var<'t>,
+) -> (Var<'t>, Vec<Var<'t>>) {
+    let (a, b) = (tape.input("A", (m, m)), tape.input("B", (m, n)));
+    (f(a, b), vec![a, b])
+}
+
+fn alone<'t>(tape: &'t Tape, (m, _, _): Dims, f: impl Fn(Var<'t>) -> Var<'t>) -> (Var<'t>, Vec<Var<'t>>) {
+    let a = tape.input("A", (m, m));
+    (f(a), vec![a])
+}
+
+const fn case(name: &'static str, build: for<'t> fn(&'t Tape, Dims) -> (Var<'t>, Vec<Var<'t>>)) -> Case {
+    Case { name, domain: Domain::Invertible, shapes: SQUARE, build }
+}
+
+pub(crate) const CASES: &[Case] = &[
+    case("inverse", |t, d| alone(t, d, |a| a.inv())),
+    case("inverse of a transpose", |t, d| alone(t, d, |a| a.t().inv() * a)),
+    case("inverse of a sum with the identity", |t, d| alone(t, d, |a| (a * a.t() + t.identity(a.rows())).inv())),
+    case("solve", |t, d| with_rhs(t, d, |a, b| a.solve(b))),
+    case("solve with the transpose", |t, d| with_rhs(t, d, |a, b| a.t().solve(b))),
+    case("solve with a product", |t, d| with_rhs(t, d, |a, b| a.solve(a.t() * b))),
+    case("quadratic form", |t, d| with_rhs(t, d, |a, b| b.inner(a.solve(b)))),
+    case("determinant", |t, d| alone(t, d, |a| a.det())),
+    case("determinant of a multiple", |t, d| alone(t, d, |a| (0.5 * a.t()).det())),
+    case("log-determinant", |t, d| alone(t, d, |a| a.log_det())),
+    case("log-determinant of a product", |t, d| alone(t, d, |a| (a * a.t()).log_det())),
+    case("Gaussian likelihood", |t, d| {
+        with_rhs(t, d, |a, b| 0.5 * b.inner((a + a.t()).solve(b)) + 0.5 * (a + a.t()).log_det())
+    }),
+    case("shifted by a multiple of the identity", |t, (m, _, n)| {
+        let (a, b, s) = (t.input("A", (m, m)), t.input("B", (m, n)), t.input("s", (1, 1)));
+        let k = a * a.t() + s.square() * t.identity(m);
+        (b.inner(k.solve(b)) + k.log_det(), vec![a, b, s])
+    }),
+];
