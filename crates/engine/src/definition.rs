@@ -37,7 +37,10 @@ impl<T: Scalar> Definition<T> {
 
     /// Adds the gradient: `gradient(w, out)` writes `∇L(w)` to `out`, which has the shape of `w` and
     /// unspecified contents.
-    pub fn gradient(mut self, gradient: impl Fn(MatRef<'_, T>, MatMut<'_, T>) + Send + Sync + 'static) -> Self {
+    pub fn gradient(
+        mut self,
+        gradient: impl Fn(MatRef<'_, T>, MatMut<'_, T>) + Send + Sync + 'static,
+    ) -> Self {
         self.gradient = Some(Arc::new(gradient));
         self
     }

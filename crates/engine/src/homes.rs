@@ -63,9 +63,9 @@ fn in_place(pass: &Elementwise, slots: &[Slot], dst: usize, dies: impl Fn(usize)
     let fits = |buffer: &usize| slots[*buffer].shape == slots[dst].shape && dies(*buffer);
     // Another view of the same buffer would read what has been overwritten.
     let plain = |buffer: &usize| {
-        pass.operands.iter().all(|view| {
-            view.buffer() != Some(*buffer) || (!view.transposed && view.repeat == Repeat::No)
-        })
+        pass.operands
+            .iter()
+            .all(|view| view.buffer() != Some(*buffer) || (!view.transposed && view.repeat == Repeat::No))
     };
     pass.operands.iter().filter_map(|view| view.buffer()).filter(fits).find(plain)
 }

@@ -7,7 +7,9 @@
 
 use crate::Error;
 use crate::homes;
-use crate::plan::{Arg, Buffer, Elementwise, Input, Instruction, Kernel, Place, Plan, Repeat, Slot, Step, View};
+use crate::plan::{
+    Arg, Buffer, Elementwise, Input, Instruction, Kernel, Place, Plan, Repeat, Slot, Step, View,
+};
 use pullback_tape::{Graph, Node, NodeId, Op, Shape};
 use std::collections::HashMap;
 
@@ -244,7 +246,8 @@ impl<'g> Lowering<'g> {
             (Op::Scalar(c), _) => Value { alpha: c.value(), view: View::ones(shape) },
             (Op::Ones, _) => plain(View::ones(shape)),
             (Op::Identity, _) => {
-                let dst = self.copy(Value { alpha: 0.0, view: View::ones(shape) }, id).buffer().unwrap_or_default();
+                let dst =
+                    self.copy(Value { alpha: 0.0, view: View::ones(shape) }, id).buffer().unwrap_or_default();
                 plain(self.emit_to(dst, id, Kernel::AddIdentity { alpha: 1.0, factor: None }))
             }
             (Op::Transpose, &[x]) => {
@@ -449,7 +452,8 @@ impl<'g> Lowering<'g> {
     /// Adds the steps for `id` to a pass; returns a coefficient and the step that holds the rest.
     fn step(&mut self, id: NodeId, root: NodeId, pass: &mut Elementwise) -> (f64, Arg) {
         let node = self.node(id);
-        let inside = id == root || self.deferred[id.index()] && self.can_chain(id) && node.shape == self.node(root).shape;
+        let inside = id == root
+            || self.deferred[id.index()] && self.can_chain(id) && node.shape == self.node(root).shape;
         let step = match (node.op, &node.args[..]) {
             (Op::Scale(c), &[x]) if inside => {
                 let (d, x) = self.step(x, root, pass);

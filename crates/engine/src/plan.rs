@@ -113,25 +113,70 @@ pub(crate) struct Elementwise {
 #[derive(Clone, Debug)]
 pub(crate) enum Kernel {
     /// `dst = alpha lhs rhs`, or `dst += alpha lhs rhs`.
-    MatMul { lhs: View, rhs: View, alpha: f64, accumulate: bool },
+    MatMul {
+        lhs: View,
+        rhs: View,
+        alpha: f64,
+        accumulate: bool,
+    },
     Elementwise(Box<Elementwise>),
     /// `dst += alpha factor I`, with a 1×1 factor if there is one.
-    AddIdentity { alpha: f64, factor: Option<View> },
-    Inner { a: View, b: View, alpha: f64 },
-    Sum { a: View, alpha: f64 },
-    Trace { a: View, alpha: f64 },
-    Norm { a: View, alpha: f64 },
-    LogSumExp { a: View },
-    Softmax { a: View },
+    AddIdentity {
+        alpha: f64,
+        factor: Option<View>,
+    },
+    Inner {
+        a: View,
+        b: View,
+        alpha: f64,
+    },
+    Sum {
+        a: View,
+        alpha: f64,
+    },
+    Trace {
+        a: View,
+        alpha: f64,
+    },
+    Norm {
+        a: View,
+        alpha: f64,
+    },
+    LogSumExp {
+        a: View,
+    },
+    Softmax {
+        a: View,
+    },
     /// `dst` becomes the packed LU factors of `alpha a`, the permutation goes to `lu`.
-    Factorize { a: View, alpha: f64, lu: usize },
+    Factorize {
+        a: View,
+        alpha: f64,
+        lu: usize,
+    },
     /// `dst = A⁻¹ dst`, or `A⁻ᵀ dst`.
-    Solve { factors: Buffer, lu: usize, transposed: bool },
-    Inverse { factors: Buffer, lu: usize },
-    Det { factors: Buffer, lu: usize },
-    LogDet { factors: Buffer },
+    Solve {
+        factors: Buffer,
+        lu: usize,
+        transposed: bool,
+    },
+    Inverse {
+        factors: Buffer,
+        lu: usize,
+    },
+    Det {
+        factors: Buffer,
+        lu: usize,
+    },
+    LogDet {
+        factors: Buffer,
+    },
     /// The derivative of the given order of the function with this position among the program's functions.
-    Opaque { function: usize, order: u32, args: SmallVec<[View; 2]> },
+    Opaque {
+        function: usize,
+        order: u32,
+        args: SmallVec<[View; 2]>,
+    },
 }
 
 #[derive(Clone, Debug)]

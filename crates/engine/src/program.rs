@@ -307,7 +307,11 @@ impl<T: Scalar> Program<T> {
             let matrix = inputs[position].1;
             let shape = Shape::new(matrix.nrows(), matrix.ncols());
             if shape != input.shape {
-                return Err(Error::InputShape { name: input.name.clone(), expected: input.shape, found: shape });
+                return Err(Error::InputShape {
+                    name: input.name.clone(),
+                    expected: input.shape,
+                    found: shape,
+                });
             }
         }
         // As many as there are inputs, each found: then there is no other.

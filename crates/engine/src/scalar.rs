@@ -8,7 +8,9 @@ mod sealed {
 }
 
 /// The numbers a program computes with: `f32` and `f64`.
-pub trait Scalar: sealed::Sealed + RealField + Copy + Default + Send + Sync + std::fmt::Display + 'static {
+pub trait Scalar:
+    sealed::Sealed + RealField + Copy + Default + Send + Sync + std::fmt::Display + 'static
+{
     /// The distance from 1 to the next larger number.
     const EPSILON: Self;
 

@@ -141,7 +141,11 @@ pub fn random<T: Scalar>(rows: usize, cols: usize, seed: u64) -> Mat<T> {
 ///
 /// # Errors
 /// Those of differentiating, compiling and running.
-pub fn derivatives<T: Scalar>(y: Var<'_>, wrt: &[Var<'_>], inputs: &Inputs<'_, T>) -> Result<Vec<Report>, Error> {
+pub fn derivatives<T: Scalar>(
+    y: Var<'_>,
+    wrt: &[Var<'_>],
+    inputs: &Inputs<'_, T>,
+) -> Result<Vec<Report>, Error> {
     wrt.iter().map(|&x| report(y, x, inputs)).collect()
 }
 
@@ -364,7 +368,11 @@ impl<'a, T: Scalar> Bench<'a, T> {
     }
 
     /// All bindings that a program can use.
-    fn bound<'b>(&'b self, more: &[(&'b str, MatRef<'b, T>)], program: &Program<T>) -> Vec<(&'b str, MatRef<'b, T>)>
+    fn bound<'b>(
+        &'b self,
+        more: &[(&'b str, MatRef<'b, T>)],
+        program: &Program<T>,
+    ) -> Vec<(&'b str, MatRef<'b, T>)>
     where
         'a: 'b,
     {

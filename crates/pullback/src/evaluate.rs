@@ -15,7 +15,10 @@ use faer::{Mat, MatRef};
 ///
 /// # Errors
 /// Those of [`Program::compile`] and [`Program::run`].
-pub fn evaluate<T: Scalar>(outputs: &[Var<'_>], inputs: &[(&str, MatRef<'_, T>)]) -> Result<Vec<Mat<T>>, Error> {
+pub fn evaluate<T: Scalar>(
+    outputs: &[Var<'_>],
+    inputs: &[(&str, MatRef<'_, T>)],
+) -> Result<Vec<Mat<T>>, Error> {
     let mut program = Program::compile(outputs)?;
     let run = program.run(inputs)?;
     Ok(run.iter().map(|matrix| matrix.to_owned()).collect())

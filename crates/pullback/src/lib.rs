@@ -27,7 +27,7 @@
 //!     ("W1", w1.as_ref()), ("W2", w2.as_ref()), ("X", x.as_ref()), ("Y", y.as_ref()),
 //! ])?;
 //! let [value, g1, g2] = run.matrices()?;
-//! assert!((value[(0, 0)] - 0.5 * 10.0 * 2.048f64.powi(2) * 10.0).abs() < 1e-9);
+//! assert!((value[(0, 0)] - 0.5 * 10.0 * 20.48f64.powi(2)).abs() < 1e-9);
 //! assert_eq!((g1.nrows(), g2.nrows()), (32, 10));
 //! # Ok::<(), pullback::Error>(())
 //! ```
@@ -61,7 +61,7 @@ pub mod errors {
 /// What most programs use: `use pullback::prelude::*`.
 pub mod prelude {
     pub use crate::{
-        Definition, Error, Program, Shape, Tape, Var, check, derivation, evaluate, gradient, hvp, jvp, losses,
-        value_and_gradients, vjp,
+        Definition, Error, Program, Shape, Tape, Var, check, derivation, evaluate, gradient, hvp, jvp,
+        losses, value_and_gradients, vjp,
     };
 }

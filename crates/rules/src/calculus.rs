@@ -140,7 +140,8 @@ pub fn substitute<'t>(y: Var<'t>, old: Var<'t>, new: Var<'t>) -> Result<Var<'t>,
     let mut images: Vec<Option<Var<'t>>> = vec![None; region.depends.len()];
     for i in region.indices() {
         let Some((node, value)) = region.node(i) else { continue };
-        let image = |arg: Var<'t>| region.offset(arg).and_then(|j| images.get(j).copied().flatten()).unwrap_or(arg);
+        let image =
+            |arg: Var<'t>| region.offset(arg).and_then(|j| images.get(j).copied().flatten()).unwrap_or(arg);
         let args: Vec<_> = region.args(&node).into_iter().map(image).collect();
         let value = if old.same(value) {
             new
@@ -314,7 +315,8 @@ impl<'t> Region<'t> {
     /// The indices of all nodes of the region, arguments first.
     fn indices(&self) -> impl DoubleEndedIterator<Item = usize> + use<'t> {
         let start = self.start;
-        let inside: Vec<usize> = (0..).zip(&self.depends).filter(|(_, d)| **d).map(|(i, _)| i + start).collect();
+        let inside: Vec<usize> =
+            (0..).zip(&self.depends).filter(|(_, d)| **d).map(|(i, _)| i + start).collect();
         inside.into_iter()
     }
 

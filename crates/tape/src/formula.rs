@@ -155,7 +155,11 @@ fn sum(parts: Vec<Form>) -> Form {
     }
     let end = |last: bool, form: &Form| match form {
         Form::Product(_, factors) if factors.len() >= 2 => {
-            if last { factors.last().cloned() } else { factors.first().cloned() }
+            if last {
+                factors.last().cloned()
+            } else {
+                factors.first().cloned()
+            }
         }
         _ => None,
     };
@@ -201,7 +205,9 @@ impl Page<'_> {
         let of = |id: NodeId| self.form(id, false);
         let scalar = |id: NodeId| self.graph.node(id).shape.is_scalar();
         match (op, args) {
-            (Op::Input(name) | Op::Symbol(name), _) => Form::Name(self.graph.name(name).to_owned()).transposed(t),
+            (Op::Input(name) | Op::Symbol(name), _) => {
+                Form::Name(self.graph.name(name).to_owned()).transposed(t)
+            }
             (Op::Scalar(c), _) => Form::Number(c.value()),
             (Op::Identity, _) => Form::Name("I".to_owned()),
             (Op::Zeros, _) => Form::Number(0.0),
@@ -275,9 +281,8 @@ impl Page<'_> {
     fn map(&self, f: Function, x: NodeId, t: bool) -> Form {
         let scalar = self.graph.node(x).shape.is_scalar();
         let arg = || self.form(x, false);
-        let power = |p: f64| {
-            self.form(x, t).power(if scalar { Exponent::Number(p) } else { Exponent::Entry(p) })
-        };
+        let power =
+            |p: f64| self.form(x, t).power(if scalar { Exponent::Number(p) } else { Exponent::Entry(p) });
         match f {
             Function::Square => power(2.0),
             Function::Recip => power(-1.0),
@@ -339,11 +344,16 @@ impl Outline {
     }
 
     /// Weights with `cut` nodes counting as one symbol; `cut` sees each node with its own weight.
-    fn weights(&self, graph: &Graph, mut cut: impl FnMut(NodeId, &Node, u64) -> bool) -> HashMap<NodeId, u64> {
+    fn weights(
+        &self,
+        graph: &Graph,
+        mut cut: impl FnMut(NodeId, &Node, u64) -> bool,
+    ) -> HashMap<NodeId, u64> {
         let mut weights: HashMap<NodeId, u64> = HashMap::with_capacity(self.nodes.len());
         for &id in &self.nodes {
             let node = graph.node(id);
-            let under = node.args.iter().filter_map(|arg| weights.get(arg)).fold(0u64, |a, &b| a.saturating_add(b));
+            let under =
+                node.args.iter().filter_map(|arg| weights.get(arg)).fold(0u64, |a, &b| a.saturating_add(b));
             let weight = if is_mark(node.op) { under } else { under.saturating_add(1) };
             weights.insert(id, if cut(id, node, weight) { 1 } else { weight });
         }

@@ -234,7 +234,9 @@ impl Recorder {
             },
             (Op::Map(f), &[x]) => self.map(f, x, at),
             (Op::Norm, &[x]) if self.shape(x).is_empty() => Some(self.scalar(0.0, at)),
-            (Op::Norm, &[x]) if self.is_scalar(x) => Some(self.normal(Op::Map(Function::Abs), args, shape, at)),
+            (Op::Norm, &[x]) if self.is_scalar(x) => {
+                Some(self.normal(Op::Map(Function::Abs), args, shape, at))
+            }
             (Op::Inverse, &[x]) => match (self.op(x), self.graph.node(x).args.first()) {
                 (Op::Identity, _) => Some(x),
                 (Op::Inverse, Some(&y)) => Some(y),
@@ -246,7 +248,9 @@ impl Recorder {
                 _ => None,
             },
             (Op::Det, &[x]) if self.is_scalar(x) => Some(x),
-            (Op::Det, &[x]) if self.op(x) == Op::Identity || self.shape(x).is_empty() => Some(self.scalar(1.0, at)),
+            (Op::Det, &[x]) if self.op(x) == Op::Identity || self.shape(x).is_empty() => {
+                Some(self.scalar(1.0, at))
+            }
             (Op::LogDet, &[x]) if self.op(x) == Op::Identity || self.shape(x).is_empty() => {
                 Some(self.scalar(0.0, at))
             }
@@ -314,7 +318,9 @@ impl Recorder {
         let is_transpose = |x: NodeId| self.op(x) == Op::Transpose;
         args.iter().map(core).any(is_transpose)
             && args.iter().map(core).all(|x| {
-                is_transpose(x) || self.is_scalar(x) || matches!(self.op(x), Op::Identity | Op::Zeros | Op::Ones)
+                is_transpose(x)
+                    || self.is_scalar(x)
+                    || matches!(self.op(x), Op::Identity | Op::Zeros | Op::Ones)
             })
     }
 
@@ -485,10 +491,13 @@ impl Recorder {
         match f {
             Function::Powf(p) if p.value() == 0.0 => Some(self.ones(shape, at)),
             Function::Powf(p) if p.value() == 1.0 => Some(x),
-            Function::Powf(p) if p.value() == 2.0 => Some(self.intern(Op::Map(Function::Square), &[x], shape, at)),
-            Function::Powf(p) if p.value() == -1.0 => Some(self.intern(Op::Map(Function::Recip), &[x], shape, at)),
+            Function::Powf(p) if p.value() == 2.0 => {
+                Some(self.intern(Op::Map(Function::Square), &[x], shape, at))
+            }
+            Function::Powf(p) if p.value() == -1.0 => {
+                Some(self.intern(Op::Map(Function::Recip), &[x], shape, at))
+            }
             _ => None,
         }
     }
 }
-

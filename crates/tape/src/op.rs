@@ -287,13 +287,7 @@ impl Op {
             | Op::Inverse
             | Op::Det
             | Op::LogDet => 1,
-            Op::Add
-            | Op::ScaleBy
-            | Op::MatMul
-            | Op::Inner
-            | Op::Hadamard
-            | Op::Quotient
-            | Op::Solve => 2,
+            Op::Add | Op::ScaleBy | Op::MatMul | Op::Inner | Op::Hadamard | Op::Quotient | Op::Solve => 2,
             Op::Opaque { order, .. } => {
                 if order == 0 {
                     1

@@ -63,7 +63,11 @@ pub(crate) fn write(form: &Form, style: Style) -> String {
                 // One entrywise product after a number needs no brackets; log det ends where the product ends.
                 let alone = matches!(factor, Form::Entrywise(..)) && factors.len() == 1;
                 let last = matches!(factor, Form::LogDet(_)) && i + 1 == factors.len();
-                words.push(if alone || last { write(factor, style) } else { at_least(Level::Power, factor, style) });
+                words.push(if alone || last {
+                    write(factor, style)
+                } else {
+                    at_least(Level::Power, factor, style)
+                });
             }
             let sign = if *c < 0.0 { minus(style) } else { "" };
             format!("{sign}{}", words.join(" "))
@@ -139,7 +143,9 @@ fn number(c: f64, style: Style) -> String {
     match (style, size == 0.5) {
         (Style::Unicode, true) => return format!("{sign}½"),
         (Style::Latex, true) => return format!("{sign}\\tfrac{{1}}{{2}}"),
-        _ if plain.len() <= 4 && (size >= 0.1 || size == 0.0) || !size.is_finite() => return format!("{sign}{plain}"),
+        _ if plain.len() <= 4 && (size >= 0.1 || size == 0.0) || !size.is_finite() => {
+            return format!("{sign}{plain}");
+        }
         _ => {}
     }
     for numerator in (1..=9).map(f64::from) {
@@ -231,11 +237,38 @@ fn write_name(name: &str, style: Style) -> String {
 
 fn letter(c: char) -> String {
     let names = [
-        ('α', "alpha"), ('β', "beta"), ('γ', "gamma"), ('δ', "delta"), ('ε', "varepsilon"), ('ζ', "zeta"),
-        ('η', "eta"), ('θ', "theta"), ('κ', "kappa"), ('λ', "lambda"), ('μ', "mu"), ('ν', "nu"), ('ξ', "xi"),
-        ('π', "pi"), ('ρ', "rho"), ('σ', "sigma"), ('τ', "tau"), ('φ', "varphi"), ('χ', "chi"), ('ψ', "psi"),
-        ('ω', "omega"), ('Γ', "Gamma"), ('Δ', "Delta"), ('Θ', "Theta"), ('Λ', "Lambda"), ('Ξ', "Xi"),
-        ('Π', "Pi"), ('Σ', "Sigma"), ('Φ', "Phi"), ('Ψ', "Psi"), ('Ω', "Omega"), ('ℓ', "ell"),
+        ('α', "alpha"),
+        ('β', "beta"),
+        ('γ', "gamma"),
+        ('δ', "delta"),
+        ('ε', "varepsilon"),
+        ('ζ', "zeta"),
+        ('η', "eta"),
+        ('θ', "theta"),
+        ('κ', "kappa"),
+        ('λ', "lambda"),
+        ('μ', "mu"),
+        ('ν', "nu"),
+        ('ξ', "xi"),
+        ('π', "pi"),
+        ('ρ', "rho"),
+        ('σ', "sigma"),
+        ('τ', "tau"),
+        ('φ', "varphi"),
+        ('χ', "chi"),
+        ('ψ', "psi"),
+        ('ω', "omega"),
+        ('Γ', "Gamma"),
+        ('Δ', "Delta"),
+        ('Θ', "Theta"),
+        ('Λ', "Lambda"),
+        ('Ξ', "Xi"),
+        ('Π', "Pi"),
+        ('Σ', "Sigma"),
+        ('Φ', "Phi"),
+        ('Ψ', "Psi"),
+        ('Ω', "Omega"),
+        ('ℓ', "ell"),
     ];
     match names.iter().find(|(greek, _)| *greek == c) {
         Some((_, name)) => format!("\\{name}"),

@@ -23,7 +23,9 @@ pub(crate) const CASES: &[Case] = &[
     case("difference", Domain::Any, |t, d| same(t, d, |a, b| a.square() - b.square())),
     case("scale", Domain::Any, |t, d| same(t, d, |a, b| 3.5 * (a.hadamard(b)))),
     case("negative", Domain::Any, |t, d| same(t, d, |a, b| -(a.exp()).hadamard(b))),
-    case("scalar plus matrix", Domain::Any, |t, d| same(t, d, |a, b| (a + 2.0).square() - (1.0 - b).square())),
+    case("scalar plus matrix", Domain::Any, |t, d| {
+        same(t, d, |a, b| (a + 2.0).square() - (1.0 - b).square())
+    }),
     case("1×1 times matrix", Domain::Any, |t, (m, _, n)| {
         let (s, b) = two(t, (1, 1), (m, n));
         (s * b, vec![s, b])

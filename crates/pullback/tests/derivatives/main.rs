@@ -21,8 +21,18 @@ use std::collections::{BTreeMap, BTreeSet};
 type Dims = (usize, usize, usize);
 
 /// Tall, wide, square, 1×1, and empty in each way.
-const SHAPES: &[Dims] =
-    &[(5, 2, 3), (2, 3, 5), (3, 3, 3), (1, 1, 1), (1, 4, 1), (4, 1, 3), (0, 2, 3), (3, 2, 0), (3, 0, 2), (0, 0, 0)];
+const SHAPES: &[Dims] = &[
+    (5, 2, 3),
+    (2, 3, 5),
+    (3, 3, 3),
+    (1, 1, 1),
+    (1, 4, 1),
+    (4, 1, 3),
+    (0, 2, 3),
+    (3, 2, 0),
+    (3, 0, 2),
+    (0, 0, 0),
+];
 
 /// Square matrices only.
 const SQUARE: &[Dims] = &[(1, 1, 2), (2, 2, 1), (4, 4, 3), (7, 7, 7), (3, 3, 0), (0, 0, 2)];
@@ -109,7 +119,9 @@ fn key(op: Op) -> String {
 #[test]
 fn every_op_has_a_case() {
     let tape = Tape::new();
-    let Some(Op::Input(name)) = tape.input("X", (1, 1)).node().map(|node| node.op) else { panic!("no input") };
+    let Some(Op::Input(name)) = tape.input("X", (1, 1)).node().map(|node| node.op) else {
+        panic!("no input")
+    };
     let mut wanted: BTreeMap<String, usize> = BTreeMap::new();
     for op in Op::all(name).into_iter().chain(Function::all().map(Op::Map)) {
         if op.arity() > 0 {

@@ -2,7 +2,7 @@
 //! derivatives of every order must be those of the same loss written out, which the other cases test.
 
 use pullback::Definition;
-use pullback::faer::{Mat, MatRef, zip, unzip};
+use pullback::faer::{Mat, MatRef, unzip, zip};
 use pullback::prelude::*;
 
 /// The orders that the test below reaches, for the list of ops.

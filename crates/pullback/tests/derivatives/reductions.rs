@@ -46,7 +46,9 @@ pub(crate) const CASES: &[Case] = &[
     case("mean", FILLED, |t, d| of(t, d, |a| a.exp().mean())),
     case("row means", FILLED, |t, d| of(t, d, |a| a.row_means().square())),
     case("column means", FILLED, |t, d| of(t, d, |a| a.col_means().square())),
-    case("centred columns", FILLED, |t, d| of(t, d, |a| (a - a.row_means().repeat_cols(a.cols())).norm_squared())),
+    case("centred columns", FILLED, |t, d| {
+        of(t, d, |a| (a - a.row_means().repeat_cols(a.cols())).norm_squared())
+    }),
     case("log-sum-exp", FILLED, |t, d| of(t, d, |a| a.log_sum_exp())),
     case("log-sum-exp of a scaled transpose", FILLED, |t, d| of(t, d, |a| (3.0 * a.t()).log_sum_exp())),
     case("softmax", FILLED, |t, d| of(t, d, |a| a.softmax())),

@@ -22,7 +22,9 @@ const fn case(name: &'static str, build: for<'t> fn(&'t Tape, Dims) -> (Var<'t>,
 pub(crate) const CASES: &[Case] = &[
     case("inverse", |t, d| alone(t, d, |a| a.inv())),
     case("inverse of a transpose", |t, d| alone(t, d, |a| a.t().inv() * a)),
-    case("inverse of a sum with the identity", |t, d| alone(t, d, |a| (a * a.t() + t.identity(a.rows())).inv())),
+    case("inverse of a sum with the identity", |t, d| {
+        alone(t, d, |a| (a * a.t() + t.identity(a.rows())).inv())
+    }),
     case("solve", |t, d| with_rhs(t, d, |a, b| a.solve(b))),
     case("solve with the transpose", |t, d| with_rhs(t, d, |a, b| a.t().solve(b))),
     case("solve with a product", |t, d| with_rhs(t, d, |a, b| a.solve(a.t() * b))),

@@ -24,7 +24,5 @@ pub(super) const HADAMARD: [Rule; 2] =
     [Linear(|at, y_bar| y_bar.hadamard(at.b)), Linear(|at, y_bar| at.a.hadamard(y_bar))];
 
 /// `A ⊘ B`: `Ā = Ȳ ⊘ B`; `D[ε] = −(A ⊘ B ⊘ B) ∘ ε` in `B`.
-pub(super) const QUOTIENT: [Rule; 2] = [
-    Linear(|at, y_bar| y_bar.quotient(at.b)),
-    Frechet(|at, e| -at.y.quotient(at.b).hadamard(e)),
-];
+pub(super) const QUOTIENT: [Rule; 2] =
+    [Linear(|at, y_bar| y_bar.quotient(at.b)), Frechet(|at, e| -at.y.quotient(at.b).hadamard(e))];

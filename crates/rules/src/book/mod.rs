@@ -40,7 +40,8 @@ impl<'a, 't> At<'a, 't> {
 
     /// The op itself with `x` in the place of the argument that varies.
     pub(crate) fn with(&self, x: Var<'t>) -> Var<'t> {
-        let args: Vec<_> = (0..).zip(self.args).map(|(i, &arg)| if i == self.slot { x } else { arg }).collect();
+        let args: Vec<_> =
+            (0..).zip(self.args).map(|(i, &arg)| if i == self.slot { x } else { arg }).collect();
         self.y.tape().apply(self.op, &args)
     }
 }

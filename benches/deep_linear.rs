@@ -1,0 +1,2 @@
+//! The deep linear gradient.
+fn main() {}

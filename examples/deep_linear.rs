@@ -1,0 +1,3 @@
+//! A deep linear network on real data.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What the examples share: reading data and drawing plots.
