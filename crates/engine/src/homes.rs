@@ -1,61 +1,70 @@
 //! Where buffers live: the linear scan that gives buffers whose lifetimes do not meet the same memory.
 
+use crate::Error;
 use crate::plan::{Elementwise, Instruction, Kernel, Repeat, Slot};
-use pullback_tape::Shape;
 use std::collections::BTreeSet;
 
-/// Assigns a home to every buffer; returns the capacities of the homes.
+/// Every home begins at a multiple of so many numbers, which is a multiple of a cache line.
+pub(crate) const ALIGNMENT: usize = 16;
+
+/// Assigns a place in one arena to every buffer; returns the size of the arena.
 ///
 /// A buffer that is an output keeps its home to itself. Any other takes the smallest free home that is large
 /// enough, else enlarges the largest free one. The result of an elementwise pass may take the home of an operand
 /// that is read for the last time.
-pub(crate) fn assign(code: &[Instruction], slots: &mut [Slot], outputs: &[bool]) -> Vec<usize> {
+pub(crate) fn assign(code: &[Instruction], slots: &mut [Slot], outputs: &[bool]) -> Result<usize, Error> {
     const NEVER: usize = usize::MAX;
     let mut last_use = vec![NEVER; slots.len()];
     for (i, instruction) in code.iter().enumerate() {
         instruction.reads(|buffer| last_use[buffer] = i);
         last_use[instruction.dst] = i;
     }
-    let mut homes: Vec<usize> = Vec::new();
+    let mut capacities: Vec<usize> = Vec::new();
     let mut free: BTreeSet<(usize, usize)> = BTreeSet::new();
-    let mut assigned = vec![false; slots.len()];
+    let mut homes = vec![NEVER; slots.len()];
     for (i, instruction) in code.iter().enumerate() {
         let dst = instruction.dst;
-        let len = size(slots[dst].shape);
+        let len = slots[dst].len();
         let mut taken_over = None;
-        if !assigned[dst] {
-            assigned[dst] = true;
+        if homes[dst] == NEVER {
             if !outputs[dst]
                 && let Kernel::Elementwise(pass) = &instruction.kernel
             {
-                taken_over = in_place(pass, slots, dst, |b| last_use[b] == i && assigned[b] && !outputs[b]);
+                taken_over = in_place(pass, slots, dst, |b| last_use[b] == i && !outputs[b]);
             }
-            slots[dst].home = if outputs[dst] {
-                homes.push(len);
-                homes.len() - 1
-            } else if let Some(operand) = taken_over {
-                slots[operand].home
-            } else if let Some(&(capacity, home)) =
-                free.range((len, 0)..).next().or_else(|| free.iter().next_back())
-            {
-                free.remove(&(capacity, home));
-                homes[home] = capacity.max(len);
-                home
-            } else {
-                homes.push(len);
-                homes.len() - 1
+            let reused =
+                if outputs[dst] { None } else { free.range((len, 0)..).next().or(free.last()).copied() };
+            homes[dst] = match (taken_over, reused) {
+                (Some(operand), _) => homes[operand],
+                (None, Some((capacity, home))) => {
+                    free.remove(&(capacity, home));
+                    capacities[home] = capacity.max(len);
+                    home
+                }
+                (None, None) => {
+                    capacities.push(len);
+                    capacities.len() - 1
+                }
             };
         }
-        let mut release = |buffer: usize| {
+        instruction.reads(|buffer| {
             let dead = last_use[buffer] == i && !outputs[buffer] && Some(buffer) != taken_over;
             if dead && buffer != dst {
-                let home = slots[buffer].home;
-                free.insert((homes[home], home));
+                free.insert((capacities[homes[buffer]], homes[buffer]));
             }
-        };
-        instruction.reads(&mut release);
+        });
     }
-    homes
+    let mut arena = 0usize;
+    let mut offsets = Vec::with_capacity(capacities.len());
+    for capacity in capacities {
+        offsets.push(arena);
+        let end = capacity.checked_next_multiple_of(ALIGNMENT).and_then(|size| arena.checked_add(size));
+        arena = end.ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
+    }
+    for (slot, home) in slots.iter_mut().zip(homes) {
+        slot.offset = offsets.get(home).copied().unwrap_or(0);
+    }
+    Ok(arena)
 }
 
 /// An operand whose home the result may take.
@@ -68,8 +77,4 @@ fn in_place(pass: &Elementwise, slots: &[Slot], dst: usize, dies: impl Fn(usize)
             .all(|view| view.buffer() != Some(*buffer) || (!view.transposed && view.repeat == Repeat::No))
     };
     pass.operands.iter().filter_map(|view| view.buffer()).filter(fits).find(plain)
-}
-
-fn size(shape: Shape) -> usize {
-    shape.rows * shape.cols
 }

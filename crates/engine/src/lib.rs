@@ -24,6 +24,7 @@ mod error;
 mod homes;
 mod kernels;
 mod lower;
+mod machine;
 mod plan;
 mod program;
 mod scalar;

@@ -69,7 +69,7 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>) -> Result<Plan, Error> 
     for buffer in outputs.iter().filter_map(View::buffer) {
         kept[buffer] += 1;
     }
-    let homes = homes::assign(&code, &mut slots, &kept.iter().map(|&count| count > 0).collect::<Vec<_>>());
+    let arena = homes::assign(&code, &mut slots, &kept.iter().map(|&count| count > 0).collect::<Vec<_>>())?;
     for (i, view) in outputs.iter().enumerate() {
         if let Some(buffer) = view.buffer()
             && kept[buffer] == 1
@@ -77,7 +77,7 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>) -> Result<Plan, Error> 
             slots[buffer].output = Some((i, view.transposed));
         }
     }
-    Ok(Plan { code, slots, homes, inputs, declared, functions, outputs, lus, graph })
+    Ok(Plan { code, slots, arena, inputs, declared, functions, outputs, lus, graph })
 }
 
 impl<'g> Lowering<'g> {
@@ -118,7 +118,8 @@ impl<'g> Lowering<'g> {
                     continue;
                 }
                 let takes_product = sum_of_products || matches!(node.op, Op::Scale(_));
-                if takes_product && self.product(arg).is_some() {
+                let scaled = matches!(node.op, Op::Scale(_)) && self.is_reduction(arg);
+                if takes_product && self.product(arg).is_some() || scaled && !inlined {
                     self.deferred[arg.index()] = true;
                     continue;
                 }
@@ -173,7 +174,7 @@ impl<'g> Lowering<'g> {
     // ---- emitting ----------------------------------------------------------------------------------------
 
     fn new_buffer(&mut self, shape: Shape, owner: NodeId) -> Buffer {
-        self.slots.push(Slot { shape, home: 0, output: None });
+        self.slots.push(Slot { shape, offset: 0, output: None });
         self.owners.push(owner);
         self.slots.len() - 1
     }
@@ -194,9 +195,7 @@ impl<'g> Lowering<'g> {
     }
 
     fn copy(&mut self, Value { alpha, view }: Value, node: NodeId) -> View {
-        let steps = vec![(Step::Scale(alpha, Arg::Operand(0)), None)];
-        let pass = Elementwise { operands: vec![view], steps };
-        self.emit(node, view.shape, Kernel::Elementwise(Box::new(pass)))
+        self.emit(node, view.shape, Kernel::Copy { a: view, alpha })
     }
 
     /// A buffer with the value of `id` that may be overwritten: its own if nobody else reads it.
@@ -258,6 +257,9 @@ impl<'g> Lowering<'g> {
                 Some((_, product)) if self.deferred[x.index()] => {
                     plain(self.matmul(product, c.value(), None, id))
                 }
+                _ if self.deferred[x.index()] && self.is_reduction(x) => {
+                    plain(self.reduction(x, c.value(), id))
+                }
                 _ if self.deferred[x.index()] => plain(self.pass(id)),
                 _ => {
                     let x = self.value(x);
@@ -276,26 +278,7 @@ impl<'g> Lowering<'g> {
                 }
             }
             (Op::Hadamard | Op::Quotient | Op::ScaleBy | Op::Map(_), _) => plain(self.pass(id)),
-            (Op::Inner, &[a, b]) => {
-                let (a, b) = (self.value(a), self.value(b));
-                let alpha = a.alpha * b.alpha;
-                let kernel = match (a.view, b.view) {
-                    (ones, a) | (a, ones) if ones.is_ones() => Kernel::Sum { a, alpha },
-                    (a, b) if a.transposed && b.transposed => {
-                        Kernel::Inner { a: a.transpose(), b: b.transpose(), alpha }
-                    }
-                    (a, b) => Kernel::Inner { a, b, alpha },
-                };
-                plain(self.emit(id, shape, kernel))
-            }
-            (Op::Trace, &[a]) => {
-                let Value { alpha, view: a } = self.value(a);
-                plain(self.emit(id, shape, Kernel::Trace { a, alpha }))
-            }
-            (Op::Norm, &[a]) => {
-                let Value { alpha, view: a } = self.value(a);
-                plain(self.emit(id, shape, Kernel::Norm { a, alpha: alpha.abs() }))
-            }
+            (Op::Inner | Op::Trace | Op::Norm, _) => plain(self.reduction(id, 1.0, id)),
             (Op::LogSumExp, &[a]) => {
                 let a = self.value(a);
                 let a = self.applied(a, id);
@@ -345,6 +328,29 @@ impl<'g> Lowering<'g> {
             // Zeros, and nothing else: every op has its arity.
             _ => Value { alpha: 0.0, view: View::ones(shape) },
         }
+    }
+
+    /// `alpha` times the reduction `id`, stored for `node`.
+    fn reduction(&mut self, id: NodeId, alpha: f64, node: NodeId) -> View {
+        let reduction = self.node(id);
+        let args: Vec<Value> = reduction.args.iter().map(|&arg| self.value(arg)).collect();
+        let kernel = match (reduction.op, &args[..]) {
+            (Op::Trace, &[a]) => Kernel::Trace { a: a.view, alpha: alpha * a.alpha },
+            (Op::Inner, &[a, b]) => {
+                let alpha = alpha * a.alpha * b.alpha;
+                match (a.view, b.view) {
+                    (ones, a) | (a, ones) if ones.is_ones() => Kernel::Sum { a, alpha },
+                    (a, b) => Kernel::Inner { a, b, alpha },
+                }
+            }
+            (_, &[a, ..]) => Kernel::Norm { a: a.view, alpha: alpha * a.alpha.abs() },
+            (_, []) => Kernel::Sum { a: View::ones(Shape::new(0, 0)), alpha },
+        };
+        self.emit(node, Shape::SCALAR, kernel)
+    }
+
+    fn is_reduction(&self, id: NodeId) -> bool {
+        matches!(self.node(id).op, Op::Inner | Op::Trace | Op::Norm)
     }
 
     /// `A B`, where sums are products with ones and repetitions are views.

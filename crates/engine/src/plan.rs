@@ -3,7 +3,7 @@
 use pullback_tape::{Function, Graph, NodeId, Shape};
 use smallvec::SmallVec;
 
-/// A buffer of the plan; several buffers whose lifetimes do not meet share a home.
+/// A buffer of the plan; buffers whose lifetimes do not meet share memory.
 pub(crate) type Buffer = usize;
 
 /// Where the entries of a view are.
@@ -119,6 +119,11 @@ pub(crate) enum Kernel {
         alpha: f64,
         accumulate: bool,
     },
+    /// `dst = alpha a`.
+    Copy {
+        a: View,
+        alpha: f64,
+    },
     Elementwise(Box<Elementwise>),
     /// `dst += alpha factor I`, with a 1×1 factor if there is one.
     AddIdentity {
@@ -187,6 +192,12 @@ pub(crate) struct Instruction {
     pub(crate) node: NodeId,
 }
 
+impl Slot {
+    pub(crate) fn len(&self) -> usize {
+        self.shape.rows * self.shape.cols
+    }
+}
+
 impl Instruction {
     /// Calls `read` with every buffer that is read, `dst` not among them.
     pub(crate) fn reads(&self, mut read: impl FnMut(Buffer)) {
@@ -206,7 +217,8 @@ impl Instruction {
                 view(b);
             }
             Kernel::AddIdentity { factor, .. } => factor.iter().for_each(view),
-            Kernel::Sum { a, .. }
+            Kernel::Copy { a, .. }
+            | Kernel::Sum { a, .. }
             | Kernel::Trace { a, .. }
             | Kernel::Norm { a, .. }
             | Kernel::LogSumExp { a }
@@ -225,7 +237,8 @@ impl Instruction {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
     pub(crate) shape: Shape,
-    pub(crate) home: usize,
+    /// Its first entry in the arena.
+    pub(crate) offset: usize,
     /// The output that this buffer alone holds, and whether transposed: it may be written into the caller's
     /// matrix instead.
     pub(crate) output: Option<(usize, bool)>,
@@ -244,8 +257,8 @@ pub(crate) struct Input {
 pub(crate) struct Plan {
     pub(crate) code: Vec<Instruction>,
     pub(crate) slots: Vec<Slot>,
-    /// The capacity of every home, in numbers.
-    pub(crate) homes: Vec<usize>,
+    /// The size of the arena in which all buffers live, in numbers.
+    pub(crate) arena: usize,
     pub(crate) inputs: Vec<Input>,
     /// All names that the tape knows, sorted.
     pub(crate) declared: Vec<String>,

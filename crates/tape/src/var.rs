@@ -373,6 +373,12 @@ impl<'t> Var<'t> {
         self.map(Function::Inside(Literal::new(low), Literal::new(high)))
     }
 
+    /// `c X`.
+    #[track_caller]
+    fn scaled(self, c: f64) -> Var<'t> {
+        self.unary(Op::Scale(Literal::new(c)))
+    }
+
     /// `X + c 𝟏𝟏ᵀ`: a number added to every entry.
     #[track_caller]
     fn add_number(self, c: f64) -> Var<'t> {
@@ -457,7 +463,7 @@ impl<'t> Neg for Var<'t> {
     type Output = Var<'t>;
     #[track_caller]
     fn neg(self) -> Var<'t> {
-        self * -1.0
+        self.scaled(-1.0)
     }
 }
 
@@ -465,7 +471,7 @@ impl<'t> Mul<f64> for Var<'t> {
     type Output = Var<'t>;
     #[track_caller]
     fn mul(self, c: f64) -> Var<'t> {
-        self.unary(Op::Scale(Literal::new(c)))
+        self.scaled(c)
     }
 }
 
@@ -473,7 +479,7 @@ impl<'t> Mul<Var<'t>> for f64 {
     type Output = Var<'t>;
     #[track_caller]
     fn mul(self, x: Var<'t>) -> Var<'t> {
-        x * self
+        x.scaled(self)
     }
 }
 
@@ -481,7 +487,7 @@ impl<'t> Div<f64> for Var<'t> {
     type Output = Var<'t>;
     #[track_caller]
     fn div(self, c: f64) -> Var<'t> {
-        self * (1.0 / c)
+        self.scaled(1.0 / c)
     }
 }
 
@@ -489,7 +495,7 @@ impl<'t> Div<Var<'t>> for f64 {
     type Output = Var<'t>;
     #[track_caller]
     fn div(self, x: Var<'t>) -> Var<'t> {
-        x.recip() * self
+        x.recip().scaled(self)
     }
 }
 

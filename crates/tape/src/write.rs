@@ -158,7 +158,8 @@ fn number(c: f64, style: Style) -> String {
             };
         }
     }
-    let text = if plain.len() <= 8 { plain } else { format!("{size:e}") };
+    let exponential = format!("{size:e}");
+    let text = if plain.len() <= 8.max(exponential.len()) { plain } else { exponential };
     match (text.split_once('e'), style) {
         (Some((mantissa, exponent)), Style::Latex) => format!("{sign}{mantissa} \\cdot 10^{{{exponent}}}"),
         (Some((mantissa, exponent)), Style::Unicode) => format!("{sign}{mantissa}·10{}", digits(exponent)),

@@ -7,6 +7,7 @@ use crate::Scalar;
 use crate::plan::{Arg, Elementwise, Step};
 use faer::prelude::{Reborrow, ReborrowMut};
 use faer::{MatMut, MatRef};
+use pullback_tape::Shape;
 use smallvec::SmallVec;
 
 /// Entries per block.
@@ -47,109 +48,139 @@ pub(crate) fn scratch(pass: &Elementwise) -> usize {
 
 /// Where a pass writes.
 pub(crate) enum Target<'a, T> {
+    /// Contiguous entries, column by column.
     Flat(&'a mut [T]),
+    /// A matrix with any strides.
     Strided(MatMut<'a, T>),
 }
 
-/// Runs a pass; `bad` receives the first step, in order of computation, that produces a number that is not
-/// finite, if it is there to be told.
+/// Runs a pass over a matrix of the given shape; `bad` receives the first step, in order of computation, that
+/// produces a number that is not finite, if it is there to be told.
 pub(crate) fn run<T: Scalar>(
     pass: &Elementwise,
     sources: &Sources<'_, T>,
-    target: Target<'_, T>,
+    mut target: Target<'_, T>,
+    shape: Shape,
+    scratch: &mut [T],
+    bad: Option<&mut Option<usize>>,
+) {
+    // Along the rows, if that is how the target lies in memory and nothing speaks against it.
+    if let Target::Strided(out) = &mut target
+        && out.row_stride() != 1
+        && out.col_stride() == 1
+    {
+        let flipped: Option<Sources<'_, T>> = sources.iter().map(Source::transposed).collect();
+        if let Some(sources) = flipped {
+            let target = Target::Strided(out.rb_mut().transpose_mut());
+            return along_columns(pass, &sources, target, shape.transposed(), scratch, bad);
+        }
+    }
+    along_columns(pass, sources, target, shape, scratch, bad);
+}
+
+/// A run of entries, column by column, that begins at row `i` of column `j`.
+struct Span {
+    i: usize,
+    j: usize,
+    rows: usize,
+    len: usize,
+}
+
+impl Span {
+    /// The entries of a matrix where they are, if they are contiguous there.
+    fn of<'a, T>(&self, x: MatRef<'a, T>) -> Option<&'a [T]> {
+        if self.i + self.len > self.rows {
+            return None;
+        }
+        x.col(self.j).try_as_col_major().map(|column| &column.as_slice()[self.i..self.i + self.len])
+    }
+
+    fn of_mut<'a, T>(&self, x: MatMut<'a, T>) -> Option<&'a mut [T]> {
+        if self.i + self.len > self.rows {
+            return None;
+        }
+        x.col_mut(self.j)
+            .try_as_col_major_mut()
+            .map(|column| &mut column.as_slice_mut()[self.i..self.i + self.len])
+    }
+
+    /// Calls `visit` with the part of every column: its index, its first row and where it is in the span.
+    fn columns(&self, mut visit: impl FnMut(usize, usize, std::ops::Range<usize>)) {
+        let (mut i, mut j, mut done) = (self.i, self.j, 0);
+        while done < self.len {
+            let end = self.len.min(done + self.rows - i);
+            visit(j, i, done..end);
+            (i, j, done) = (0, j + 1, end);
+        }
+    }
+
+    fn gather<T: Copy>(&self, x: MatRef<'_, T>, block: &mut [T]) {
+        self.columns(|j, i, part| {
+            let block = &mut block[part];
+            match x.col(j).try_as_col_major() {
+                Some(column) => block.copy_from_slice(&column.as_slice()[i..i + block.len()]),
+                None => {
+                    for (k, value) in block.iter_mut().enumerate() {
+                        *value = x[(i + k, j)];
+                    }
+                }
+            }
+        });
+    }
+
+    fn scatter<T: Copy>(&self, block: &[T], mut x: MatMut<'_, T>) {
+        self.columns(|j, i, part| {
+            for (k, &value) in block[part].iter().enumerate() {
+                x[(i + k, j)] = value;
+            }
+        });
+    }
+}
+
+fn along_columns<T: Scalar>(
+    pass: &Elementwise,
+    sources: &Sources<'_, T>,
+    mut target: Target<'_, T>,
+    Shape { rows, cols }: Shape,
     scratch: &mut [T],
     mut bad: Option<&mut Option<usize>>,
 ) {
     let (staged, registers) = scratch.split_at_mut(pass.operands.len() * BLOCK);
-    let constants = |len: usize, staged: &mut [T]| {
+    for start in (0..rows * cols).step_by(BLOCK) {
+        let range = start..(start + BLOCK).min(rows * cols);
+        let span = Span { i: start % rows, j: start / rows, rows, len: range.len() };
         for (source, block) in sources.iter().zip(staged.chunks_exact_mut(BLOCK)) {
-            if let Source::Constant(c) = source {
-                block[..len.min(BLOCK)].fill(*c);
+            let block = &mut block[..range.len()];
+            match (source, &target) {
+                // Later blocks find it filled.
+                (Source::Constant(c), _) if start == 0 => block.fill(*c),
+                (Source::Destination, Target::Flat(out)) => block.copy_from_slice(&out[range.clone()]),
+                (Source::Destination, Target::Strided(out)) => span.gather(out.rb(), block),
+                (Source::Strided(x), _) if span.of(*x).is_none() => span.gather(*x, block),
+                _ => {}
             }
         }
-    };
-    match target {
-        Target::Flat(out) => {
-            constants(out.len(), staged);
-            let mut start = 0;
-            for out in out.chunks_mut(BLOCK) {
-                let range = start..start + out.len();
-                start = range.end;
-                for (source, block) in sources.iter().zip(staged.chunks_exact_mut(BLOCK)) {
-                    if let Source::Destination = source {
-                        block[..out.len()].copy_from_slice(out);
-                    }
-                }
-                let read = |i: usize| match sources[i] {
-                    Source::Flat(x) => &x[range.clone()],
-                    _ => &staged[i * BLOCK..i * BLOCK + range.len()],
-                };
-                block(pass, read, out, registers, bad.as_deref_mut());
+        let staged = &*staged;
+        let read = |i: usize| {
+            let block = &staged[i * BLOCK..i * BLOCK + range.len()];
+            match sources[i] {
+                Source::Flat(x) => &x[range.clone()],
+                Source::Strided(x) => span.of(x).unwrap_or(block),
+                Source::Constant(_) | Source::Destination => block,
             }
+        };
+        let in_place = match &mut target {
+            Target::Flat(out) => Some(&mut out[range.clone()]),
+            Target::Strided(out) => span.of_mut(out.rb_mut()),
+        };
+        if let Some(out) = in_place {
+            block(pass, read, out, registers, bad.as_deref_mut());
+        } else if let Target::Strided(out) = &mut target {
+            // The last step has a register for this.
+            let (registers, result) = registers.split_at_mut(pass.steps.len().saturating_sub(1) * BLOCK);
+            block(pass, read, &mut result[..range.len()], registers, bad.as_deref_mut());
+            span.scatter(result, out.rb_mut());
         }
-        Target::Strided(out) if out.row_stride() != 1 && out.col_stride() == 1 => {
-            let flipped: Option<Sources<'_, T>> = sources.iter().map(|source| source.transposed()).collect();
-            match flipped {
-                Some(sources) => columns(pass, &sources, out.transpose_mut(), staged, registers, bad),
-                None => columns(pass, sources, out, staged, registers, bad),
-            }
-        }
-        Target::Strided(out) => columns(pass, sources, out, staged, registers, bad),
-    }
-}
-
-/// A pass over a matrix with any strides, column by column.
-fn columns<T: Scalar>(
-    pass: &Elementwise,
-    sources: &Sources<'_, T>,
-    mut out: MatMut<'_, T>,
-    staged: &mut [T],
-    registers: &mut [T],
-    mut bad: Option<&mut Option<usize>>,
-) {
-    let (rows, cols) = (out.nrows(), out.ncols());
-    let mut result = [T::default(); BLOCK];
-    for j in 0..cols {
-        for start in (0..rows).step_by(BLOCK) {
-            let range = start..(start + BLOCK).min(rows);
-            for (source, block) in sources.iter().zip(staged.chunks_exact_mut(BLOCK)) {
-                let block = &mut block[..range.len()];
-                match source {
-                    Source::Constant(c) => block.fill(*c),
-                    Source::Flat(x) => block.copy_from_slice(&x[j * rows..][range.clone()]),
-                    Source::Destination => gather(out.rb(), range.start, j, block),
-                    Source::Strided(x) if contiguous(*x, j).is_none() => gather(*x, range.start, j, block),
-                    Source::Strided(_) => {}
-                }
-            }
-            let read = |i: usize| {
-                if let Source::Strided(x) = sources[i]
-                    && let Some(column) = contiguous(x, j)
-                {
-                    return &column[range.clone()];
-                }
-                &staged[i * BLOCK..i * BLOCK + range.len()]
-            };
-            let column = out.rb_mut().col_mut(j);
-            if let Some(column) = column.try_as_col_major_mut() {
-                block(pass, read, &mut column.as_slice_mut()[range.clone()], registers, bad.as_deref_mut());
-            } else {
-                block(pass, read, &mut result[..range.len()], registers, bad.as_deref_mut());
-                for (i, &value) in range.clone().zip(&result) {
-                    out[(i, j)] = value;
-                }
-            }
-        }
-    }
-}
-
-fn contiguous<T>(x: MatRef<'_, T>, j: usize) -> Option<&[T]> {
-    x.col(j).try_as_col_major().map(|column| column.as_slice())
-}
-
-fn gather<T: Copy>(x: MatRef<'_, T>, start: usize, j: usize, block: &mut [T]) {
-    for (i, value) in block.iter_mut().enumerate() {
-        *value = x[(start + i, j)];
     }
 }
 

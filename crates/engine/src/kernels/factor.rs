@@ -1,5 +1,6 @@
 //! LU factors and what is computed from them.
 
+use super::registers;
 use crate::Scalar;
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::linalg::lu::partial_pivoting as lu;
@@ -42,6 +43,7 @@ pub(crate) fn factorize<T: Scalar>(a: MatMut<'_, T>, p: &mut Permutation, par: P
     let (info, _) =
         lu::factor::lu_in_place(a, &mut p.forward, &mut p.inverse, par, stack, Default::default());
     p.odd = info.transposition_count % 2 == 1;
+    registers::release();
 }
 
 /// The first pivot that is zero to working precision.
@@ -72,6 +74,7 @@ pub(crate) fn solve<T: Scalar>(
     } else {
         lu::solve::solve_in_place(factors, factors, p.as_ref(), rhs, par, stack);
     }
+    registers::release();
 }
 
 pub(crate) fn inverse<T: Scalar>(
@@ -82,6 +85,7 @@ pub(crate) fn inverse<T: Scalar>(
     stack: &mut MemStack,
 ) {
     lu::inverse::inverse(dst, factors, factors, p.as_ref(), par, stack);
+    registers::release();
 }
 
 pub(crate) fn det<T: Scalar>(factors: MatRef<'_, T>, p: &Permutation) -> T {

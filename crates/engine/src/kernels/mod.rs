@@ -2,4 +2,6 @@
 
 pub(crate) mod elementwise;
 pub(crate) mod factor;
+pub(crate) mod product;
 pub(crate) mod reduce;
+pub(crate) mod registers;

@@ -6,7 +6,8 @@ use faer::{MatMut, MatRef};
 /// Independent partial sums, so that additions do not wait for each other.
 const LANES: usize = 8;
 
-fn dot<T: Scalar>(a: &[T], b: &[T]) -> T {
+#[inline]
+pub(crate) fn dot<T: Scalar>(a: &[T], b: &[T]) -> T {
     let mut sums = [T::default(); LANES];
     let (a_blocks, a_rest) = a.as_chunks::<LANES>();
     let (b_blocks, b_rest) = b.as_chunks::<LANES>();

@@ -1,0 +1,538 @@
+//! The machine that runs a plan: one instruction after the other, on one arena.
+
+use crate::kernels::elementwise::{self, Source, Sources, Target};
+use crate::kernels::factor::{self, Permutation};
+use crate::kernels::product::{PACKED, SLIM, TINY, Tiny, packed, product, slim};
+use crate::kernels::reduce;
+use crate::plan::{Elementwise, Instruction, Kernel, Place, Plan, Repeat, Slot, View};
+use crate::{Definition, Error, Scalar};
+use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
+use faer::prelude::ReborrowMut;
+use faer::{MatMut, MatRef, Par, unzip, zip};
+use pullback_tape::{NodeId, Shape};
+use smallvec::SmallVec;
+
+/// What a program writes to.
+pub(crate) struct Memory<T> {
+    numbers: Vec<T>,
+    /// Where the arena begins among the numbers: at a cache line.
+    start: usize,
+    len: usize,
+    permutations: Vec<Permutation>,
+    /// Blocks of elementwise passes.
+    blocks: Vec<T>,
+    /// faer's scratch.
+    stack: MemBuffer,
+    stack_size: StackReq,
+}
+
+const CACHE_LINE: usize = 64;
+
+impl<T: Scalar> Memory<T> {
+    pub(crate) fn new(plan: &Plan, par: Par) -> Result<Self, Error> {
+        let mut blocks = 0;
+        let mut stack = StackReq::EMPTY;
+        for instruction in &plan.code {
+            let shape = plan.slots[instruction.dst].shape;
+            stack = stack.or(match &instruction.kernel {
+                Kernel::Elementwise(pass) => {
+                    blocks = blocks.max(elementwise::scratch(pass));
+                    StackReq::EMPTY
+                }
+                Kernel::MatMul { .. } => {
+                    blocks = blocks.max(PACKED * PACKED);
+                    StackReq::EMPTY
+                }
+                Kernel::Factorize { .. } => factor::factorize_scratch::<T>(shape.rows, par),
+                Kernel::Solve { .. } => factor::solve_scratch::<T>(shape.rows, shape.cols, par),
+                Kernel::Inverse { .. } => factor::inverse_scratch::<T>(shape.rows, par),
+                _ => StackReq::EMPTY,
+            });
+        }
+        let refused = |bytes| Error::OutOfMemory { bytes };
+        let padded = plan.arena.saturating_add(CACHE_LINE / size_of::<T>());
+        let mut numbers = Vec::new();
+        numbers.try_reserve_exact(padded).map_err(|_| refused(padded.saturating_mul(size_of::<T>())))?;
+        numbers.resize(padded, T::default());
+        Ok(Memory {
+            start: numbers.as_ptr().align_offset(CACHE_LINE).min(padded - plan.arena),
+            numbers,
+            len: plan.arena,
+            permutations: plan.lus.iter().map(|&n| Permutation::new(n)).collect(),
+            blocks: vec![T::default(); blocks],
+            stack: MemBuffer::try_new(stack).map_err(|_| refused(stack.size_bytes()))?,
+            stack_size: stack,
+        })
+    }
+
+    pub(crate) fn arena(&self) -> &[T] {
+        &self.numbers[self.start..self.start + self.len]
+    }
+}
+
+impl<T: Scalar> Clone for Memory<T> {
+    /// Memory of the same size; nothing of its contents outlives a run.
+    fn clone(&self) -> Self {
+        let padded = self.numbers.len();
+        let numbers = vec![T::default(); padded];
+        Memory {
+            start: numbers.as_ptr().align_offset(CACHE_LINE).min(padded - self.len),
+            numbers,
+            len: self.len,
+            permutations: self.permutations.clone(),
+            blocks: self.blocks.clone(),
+            stack: MemBuffer::new(self.stack_size),
+            stack_size: self.stack_size,
+        }
+    }
+}
+
+/// The matrices that an instruction can read: all but its destination.
+#[derive(Clone, Copy)]
+struct Sight<'a, 'b, T: Scalar> {
+    machine: &'a Machine<'a, T>,
+    /// The arena before and from `resume` on, which is where the destination ends.
+    before: &'a [T],
+    after: &'a [T],
+    resume: usize,
+    /// The caller's matrices before and after the destination, if outputs go there.
+    outside: Option<Outside<'a, 'b, T>>,
+}
+
+type Outside<'a, 'b, T> = (&'a [MatMut<'b, T>], &'a [MatMut<'b, T>]);
+
+impl<'a, T: Scalar> Sight<'a, '_, T> {
+    #[inline(always)]
+    fn numbers(&self, slot: &Slot) -> &'a [T] {
+        let len = slot.len();
+        if slot.offset + len <= self.before.len() {
+            &self.before[slot.offset..slot.offset + len]
+        } else {
+            &self.after[slot.offset - self.resume..][..len]
+        }
+    }
+
+    #[inline(always)]
+    fn buffer(&self, slot: &Slot) -> MatRef<'a, T> {
+        if let (Some((before, after)), Some((i, transposed))) = (self.outside, slot.output) {
+            let found = before.get(i).or_else(|| after.get(i - before.len() - 1));
+            if let Some(matrix) = found {
+                return if transposed { matrix.as_ref().transpose() } else { matrix.as_ref() };
+            }
+        }
+        MatRef::from_column_major_slice(self.numbers(slot), slot.shape.rows, slot.shape.cols)
+    }
+
+    #[inline(always)]
+    fn base(&self, view: &View) -> MatRef<'a, T> {
+        let machine = self.machine;
+        let base = match view.place {
+            Place::Buffer(buffer) => self.buffer(&machine.plan.slots[buffer]),
+            Place::Input(input) => machine.inputs[machine.bound[input]].1,
+            Place::One => MatRef::from_ref(&machine.one),
+        };
+        if view.transposed { base.transpose() } else { base }
+    }
+
+    /// Calls `then` with the matrix. Each of the usual cases has a call of its own, so that a view is put together
+    /// in registers: passing it on through memory costs as much as a 4×4 product.
+    #[inline(always)]
+    fn with<R>(&self, view: &View, mut then: impl FnMut(MatRef<'a, T>) -> R) -> R {
+        let Shape { rows, cols } = view.shape;
+        match (view.place, view.repeat, self.outside) {
+            (Place::Buffer(buffer), Repeat::No, None) => {
+                let numbers = self.numbers(&self.machine.plan.slots[buffer]);
+                if view.transposed {
+                    then(MatRef::from_row_major_slice(numbers, rows, cols))
+                } else {
+                    then(MatRef::from_column_major_slice(numbers, rows, cols))
+                }
+            }
+            (Place::Input(input), Repeat::No, _) => {
+                let matrix = self.machine.inputs[self.machine.bound[input]].1;
+                if view.transposed { then(matrix.transpose()) } else { then(matrix) }
+            }
+            _ => then(self.view(view)),
+        }
+    }
+
+    /// A copy of a matrix of at most 4×4.
+    #[inline(always)]
+    fn tiny(&self, view: &View) -> Tiny<T> {
+        let Shape { rows, cols } = view.shape;
+        if let (Place::Buffer(buffer), Repeat::No, None) = (view.place, view.repeat, self.outside) {
+            let numbers = self.numbers(&self.machine.plan.slots[buffer]);
+            return if view.transposed {
+                Tiny::load(rows, cols, |i, j| numbers[j + i * cols])
+            } else {
+                Tiny::load(rows, cols, |i, j| numbers[i + j * rows])
+            };
+        }
+        let matrix = self.view(view);
+        Tiny::load(rows, cols, |i, j| matrix[(i, j)])
+    }
+
+    #[inline(always)]
+    fn view(&self, view: &View) -> MatRef<'a, T> {
+        let base = self.base(view);
+        if view.repeat == Repeat::No { base } else { repeated(base, view) }
+    }
+}
+
+fn repeated<'a, T: Scalar>(base: MatRef<'a, T>, view: &View) -> MatRef<'a, T> {
+    match view.repeat {
+        Repeat::No => base,
+        Repeat::Cols => MatRef::from_repeated_col(base.col(0), view.shape.cols),
+        Repeat::Rows => MatRef::from_repeated_row(base.row(0), view.shape.rows),
+        Repeat::All => MatRef::from_repeated_ref(base.get(0, 0), view.shape.rows, view.shape.cols),
+    }
+}
+
+/// Where an instruction writes.
+enum Destination<'a, T> {
+    Arena(&'a mut [T], &'a Slot),
+    Outside(MatMut<'a, T>),
+}
+
+impl<T: Scalar> Destination<'_, T> {
+    #[inline(always)]
+    fn matrix(&mut self) -> MatMut<'_, T> {
+        match self {
+            Destination::Arena(numbers, slot) => {
+                MatMut::from_column_major_slice_mut(numbers, slot.shape.rows, slot.shape.cols)
+            }
+            Destination::Outside(matrix) => matrix.rb_mut(),
+        }
+    }
+}
+
+struct Scratch<'a, T> {
+    permutations: &'a mut [Permutation],
+    blocks: &'a mut [T],
+    stack: &'a mut MemStack,
+}
+
+/// One run of a plan.
+pub(crate) struct Machine<'a, T: Scalar> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) definitions: &'a [Option<Definition<T>>],
+    pub(crate) par: Par,
+    pub(crate) check_finite: bool,
+    pub(crate) inputs: &'a [(&'a str, MatRef<'a, T>)],
+    /// For every input of the plan, its position among those given.
+    pub(crate) bound: &'a [usize],
+    pub(crate) one: T,
+}
+
+impl<T: Scalar> Machine<'_, T> {
+    /// Runs all instructions; outputs go to the matrices outside, if there are any.
+    pub(crate) fn run(
+        &self,
+        memory: &mut Memory<T>,
+        mut outside: Option<&mut [MatMut<'_, T>]>,
+    ) -> Result<(), Error> {
+        if self.check_finite {
+            for (input, &position) in self.plan.inputs.iter().zip(self.bound) {
+                self.check(self.inputs[position].1, input.node)?;
+            }
+        }
+        let arena = &mut memory.numbers[memory.start..memory.start + memory.len];
+        let mut scratch = Scratch {
+            permutations: &mut memory.permutations,
+            blocks: &mut memory.blocks,
+            stack: MemStack::new(&mut memory.stack),
+        };
+        for instruction in &self.plan.code {
+            let slot = &self.plan.slots[instruction.dst];
+            if let (Some(outputs), Some((i, transposed))) = (outside.as_deref_mut(), slot.output) {
+                let (before, rest) = outputs.split_at_mut(i);
+                let Some((out, after)) = rest.split_first_mut() else { continue };
+                let out = if transposed { out.rb_mut().transpose_mut() } else { out.rb_mut() };
+                let sight = Sight {
+                    machine: self,
+                    before: arena,
+                    after: &[],
+                    resume: 0,
+                    outside: Some((before, after)),
+                };
+                self.step(instruction, &sight, Destination::Outside(out), &mut scratch)?;
+            } else {
+                let outside = outside.as_deref().map(|outputs| (outputs, &[][..]));
+                let (before, rest) = arena.split_at_mut(slot.offset);
+                let (numbers, after) = rest.split_at_mut(slot.len());
+                let resume = slot.offset + slot.len();
+                let sight = Sight { machine: self, before, after, resume, outside };
+                self.step(instruction, &sight, Destination::Arena(numbers, slot), &mut scratch)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn step(
+        &self,
+        instruction: &Instruction,
+        sight: &Sight<'_, '_, T>,
+        to: Destination<'_, T>,
+        scratch: &mut Scratch<'_, T>,
+    ) -> Result<(), Error> {
+        // Most instructions are products, and the small ones among them should not pay for the others.
+        match &instruction.kernel {
+            Kernel::MatMul { lhs, rhs, alpha, accumulate } => {
+                self.product(instruction, sight, to, scratch, (lhs, rhs, *alpha, *accumulate))
+            }
+            _ => self.other(instruction, sight, to, scratch),
+        }
+    }
+
+    #[inline(always)]
+    fn product(
+        &self,
+        instruction: &Instruction,
+        sight: &Sight<'_, '_, T>,
+        mut to: Destination<'_, T>,
+        scratch: &mut Scratch<'_, T>,
+        (lhs, rhs, alpha, accumulate): (&View, &View, f64, bool),
+    ) -> Result<(), Error> {
+        let alpha = T::from_f64(alpha);
+        let (Shape { rows, cols: inner }, cols) = (lhs.shape, rhs.shape.cols);
+        let vectors = (rows == 1 || inner == 1 || cols == 1) && rows * inner * cols <= SLIM;
+        if let Destination::Arena(numbers, _) = &mut to
+            && !vectors
+            && rows.max(inner).max(cols) <= TINY
+        {
+            sight.tiny(lhs).times(&sight.tiny(rhs), inner, cols, alpha).store(numbers, rows, accumulate);
+        } else {
+            let small = rows.max(inner).max(cols) <= PACKED;
+            sight.with(
+                lhs,
+                #[inline(always)]
+                |a| {
+                    sight.with(
+                        rhs,
+                        #[inline(always)]
+                        |b| {
+                            if vectors
+                                && let Destination::Arena(numbers, _) = &mut to
+                                && slim(numbers, accumulate, a, b, alpha)
+                            {
+                                return;
+                            }
+                            if small
+                                && a.row_stride() != 1
+                                && let Some(a) = packed(a, scratch.blocks)
+                            {
+                                return product(to.matrix(), accumulate, a, b, alpha, self.par);
+                            }
+                            product(to.matrix(), accumulate, a, b, alpha, self.par);
+                        },
+                    )
+                },
+            );
+        }
+        if self.check_finite {
+            self.check(to.matrix().as_ref(), instruction.node)?;
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn other(
+        &self,
+        instruction: &Instruction,
+        sight: &Sight<'_, '_, T>,
+        mut to: Destination<'_, T>,
+        scratch: &mut Scratch<'_, T>,
+    ) -> Result<(), Error> {
+        let (par, plan) = (self.par, self.plan);
+        let see = |view: &View| sight.view(view);
+        let scaled = |alpha: f64, x: T| T::from_f64(alpha) * x;
+        let factors = |buffer: usize| sight.buffer(&plan.slots[buffer]);
+        match &instruction.kernel {
+            Kernel::MatMul { lhs, rhs, alpha, accumulate } => {
+                return self.product(instruction, sight, to, scratch, (lhs, rhs, *alpha, *accumulate));
+            }
+            Kernel::Copy { a, alpha } => {
+                let alpha = T::from_f64(*alpha);
+                match &mut to {
+                    Destination::Arena(numbers, _) => copy(numbers, see(a), alpha),
+                    Destination::Outside(matrix) => {
+                        zip!(matrix.rb_mut(), see(a)).for_each(|unzip!(to, a)| *to = alpha * *a)
+                    }
+                }
+            }
+            Kernel::Elementwise(pass) => return self.pass(pass, instruction, sight, to, scratch),
+            Kernel::AddIdentity { alpha, factor } => {
+                let value = factor.as_ref().map_or(self.one, |factor| see(factor)[(0, 0)]);
+                let (mut dst, value) = (to.matrix(), scaled(*alpha, value));
+                for i in 0..dst.nrows() {
+                    dst[(i, i)] += value;
+                }
+            }
+            Kernel::Inner { a, b, alpha } => {
+                to.matrix()[(0, 0)] = scaled(*alpha, reduce::inner(see(a), see(b)));
+            }
+            Kernel::Sum { a, alpha } => to.matrix()[(0, 0)] = scaled(*alpha, see(a).sum()),
+            Kernel::Trace { a, alpha } => to.matrix()[(0, 0)] = scaled(*alpha, reduce::trace(see(a))),
+            Kernel::Norm { a, alpha } => to.matrix()[(0, 0)] = scaled(*alpha, see(a).norm_l2()),
+            Kernel::LogSumExp { a } => reduce::log_sum_exp(to.matrix(), see(a)),
+            Kernel::Softmax { a } => reduce::softmax(to.matrix(), see(a)),
+            Kernel::Factorize { a, alpha, lu } => {
+                let (mut dst, a) = (to.matrix(), see(a));
+                dst.copy_from(a);
+                if *alpha != 1.0 {
+                    for j in 0..dst.ncols() {
+                        for i in 0..dst.nrows() {
+                            dst[(i, j)] = scaled(*alpha, dst[(i, j)]);
+                        }
+                    }
+                }
+                factor::factorize(dst, &mut scratch.permutations[*lu], par, scratch.stack);
+                return Ok(());
+            }
+            Kernel::Solve { factors: lu_of, lu, transposed } => {
+                self.check_invertible(factors(*lu_of), instruction)?;
+                let p = &scratch.permutations[*lu];
+                factor::solve(factors(*lu_of), p, *transposed, to.matrix(), par, scratch.stack);
+            }
+            Kernel::Inverse { factors: lu_of, lu } => {
+                self.check_invertible(factors(*lu_of), instruction)?;
+                factor::inverse(to.matrix(), factors(*lu_of), &scratch.permutations[*lu], par, scratch.stack);
+            }
+            Kernel::Det { factors: lu_of, lu } => {
+                to.matrix()[(0, 0)] = factor::det(factors(*lu_of), &scratch.permutations[*lu]);
+            }
+            Kernel::LogDet { factors: lu_of } => {
+                self.check_invertible(factors(*lu_of), instruction)?;
+                to.matrix()[(0, 0)] = factor::log_det(factors(*lu_of));
+            }
+            Kernel::Opaque { function, order, args } => {
+                let args: SmallVec<[MatRef<'_, T>; 3]> = args.iter().map(see).collect();
+                self.opaque(*function, *order, &args, to.matrix(), instruction)?;
+            }
+        }
+        if self.check_finite {
+            self.check(to.matrix().as_ref(), instruction.node)?;
+        }
+        Ok(())
+    }
+
+    fn pass(
+        &self,
+        pass: &Elementwise,
+        instruction: &Instruction,
+        sight: &Sight<'_, '_, T>,
+        mut to: Destination<'_, T>,
+        scratch: &mut Scratch<'_, T>,
+    ) -> Result<(), Error> {
+        let dst = &self.plan.slots[instruction.dst];
+        let inside = matches!(to, Destination::Arena(..));
+        let source = |view: &View| {
+            if view.repeat == Repeat::All {
+                return Source::Constant(sight.base(view)[(0, 0)]);
+            }
+            if let (Place::Buffer(buffer), Repeat::No) = (view.place, view.repeat) {
+                let slot = &self.plan.slots[buffer];
+                let stored = sight.outside.is_none() || slot.output.is_none();
+                if stored && inside && slot.offset == dst.offset {
+                    return Source::Destination;
+                }
+                // A vector lies in memory in the same way as its transpose.
+                let vector = view.shape.rows == 1 || view.shape.cols == 1;
+                if stored && (vector || !view.transposed) {
+                    return Source::Flat(sight.numbers(slot));
+                }
+            }
+            Source::Strided(sight.view(view))
+        };
+        let mut sources: Sources<'_, T> = Sources::new();
+        sources.extend(pass.operands.iter().map(source));
+        let mut bad = None;
+        let told = self.check_finite.then_some(&mut bad);
+        let target = match &mut to {
+            Destination::Arena(numbers, _) => Target::Flat(numbers),
+            Destination::Outside(matrix) => Target::Strided(matrix.rb_mut()),
+        };
+        elementwise::run(pass, &sources, target, dst.shape, scratch.blocks, told);
+        if let Some(step) = bad {
+            let node = pass.steps.get(step).and_then(|(_, node)| *node).unwrap_or(instruction.node);
+            // Where the step is not the last, what it computed is gone, but the result shows where, or hides it.
+            self.check(to.matrix().as_ref(), node)?;
+            return Err(self.non_finite(node, 0, 0));
+        }
+        Ok(())
+    }
+
+    fn check_invertible(&self, factors: MatRef<'_, T>, instruction: &Instruction) -> Result<(), Error> {
+        let Some(pivot) = factor::zero_pivot(factors) else { return Ok(()) };
+        let node = self.plan.graph.node(instruction.node);
+        let matrix = node.args.first().map_or_else(String::new, |&arg| self.plan.graph.summary(arg));
+        Err(Error::Singular { op: node.op.name(), formula: matrix, pivot, location: node.location })
+    }
+
+    fn opaque(
+        &self,
+        function: usize,
+        order: u32,
+        args: &[MatRef<'_, T>],
+        mut dst: MatMut<'_, T>,
+        instruction: &Instruction,
+    ) -> Result<(), Error> {
+        let definition = self.definitions.get(function).and_then(Option::as_ref);
+        match (order, definition, args) {
+            (0, Some(definition), [w]) => dst[(0, 0)] = (definition.value)(*w),
+            (1, Some(Definition { gradient: Some(gradient), .. }), [w]) => gradient(*w, dst),
+            (2, Some(Definition { hessian_product: Some(product), .. }), [w, v]) => product(*w, *v, dst),
+            _ => {
+                let name = self.plan.functions.get(function).map_or("", String::as_str);
+                let node = self.plan.graph.node(instruction.node);
+                return Err(Error::Undefined {
+                    function: match order {
+                        0 => name.to_owned(),
+                        1 => format!("∇{name}"),
+                        2 => format!("∇²{name}"),
+                        k => format!("∇^{k} {name}"),
+                    },
+                    formula: self.plan.graph.summary(instruction.node),
+                    location: node.location,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, matrix: MatRef<'_, T>, node: NodeId) -> Result<(), Error> {
+        for j in 0..matrix.ncols() {
+            for i in 0..matrix.nrows() {
+                if !matrix[(i, j)].is_finite() {
+                    return Err(self.non_finite(node, i, j));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn non_finite(&self, id: NodeId, row: usize, col: usize) -> Error {
+        let node = self.plan.graph.node(id);
+        let formula = self.plan.graph.summary(id);
+        Error::NonFinite { op: node.op.name(), formula, row, col, location: node.location }
+    }
+}
+
+/// `dst = alpha a`, stored by columns.
+fn copy<T: Scalar>(dst: &mut [T], a: MatRef<'_, T>, alpha: T) {
+    for (j, column) in dst.chunks_exact_mut(a.nrows().max(1)).enumerate() {
+        match a.col(j).try_as_col_major() {
+            Some(a) => {
+                for (entry, &a) in column.iter_mut().zip(a.as_slice()) {
+                    *entry = alpha * a;
+                }
+            }
+            None => {
+                for (i, entry) in column.iter_mut().enumerate() {
+                    *entry = alpha * a[(i, j)];
+                }
+            }
+        }
+    }
+}
