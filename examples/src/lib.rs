@@ -1,1 +1,4 @@
 //! What the examples share: reading data and drawing plots.
+
+pub mod digits;
+pub mod plot;
