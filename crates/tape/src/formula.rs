@@ -9,7 +9,7 @@ use crate::graph::{Graph, Node, NodeId};
 use crate::op::Function;
 use crate::write::{Style, write};
 use crate::{Op, Shape, Var};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 /// Formulas of more than so many symbols name their shared parts.
@@ -84,6 +84,24 @@ impl Form {
         match self {
             Form::Product(c, _) | Form::Number(c) => *c < 0.0,
             _ => false,
+        }
+    }
+
+    /// Calls `visit` with every name, in reading order.
+    fn rename(&mut self, visit: &mut dyn FnMut(&mut String)) {
+        match self {
+            Form::Name(name) => visit(name),
+            Form::Number(_) => {}
+            Form::Sum(forms)
+            | Form::Product(_, forms)
+            | Form::Entrywise(_, forms)
+            | Form::Call(_, forms)
+            | Form::Opaque { args: forms, .. } => forms.iter_mut().for_each(|form| form.rename(visit)),
+            Form::Power(form, _) | Form::Norm(form) | Form::Abs(form) | Form::LogDet(form) => form.rename(visit),
+            Form::Over(a, b) | Form::Inner(a, b) => {
+                a.rename(visit);
+                b.rename(visit);
+            }
         }
     }
 
@@ -361,30 +379,27 @@ impl Outline {
     }
 }
 
-/// Which nodes print as a name, and in which order the names are explained.
-fn cuts(graph: &Graph, root: NodeId) -> BTreeMap<NodeId, String> {
+/// Which nodes print as a name: those that were given one, and what is long or shared in a long formula.
+fn cuts(graph: &Graph, root: NodeId) -> BTreeSet<NodeId> {
     let outline = Outline::new(graph, root);
-    let mut cuts: BTreeMap<NodeId, String> = BTreeMap::new();
-    for &id in &outline.nodes {
-        let node = graph.node(id);
-        if let Some(name) = node.name
-            && id != root
-            && node.op.arity() > 0
-        {
-            cuts.insert(id, graph.name(name).to_owned());
+    let named = |id: NodeId, node: &Node| node.name.is_some() && id != root && node.op.arity() > 0;
+    let mut cuts = BTreeSet::new();
+    let weights = outline.weights(graph, |id, node, _| {
+        let cut = named(id, node);
+        if cut {
+            cuts.insert(id);
         }
-    }
-    let weights = outline.weights(graph, |id, _, _| cuts.contains_key(&id));
+        cut
+    });
     if weights.get(&root).is_some_and(|&weight| weight <= LONG) {
         return cuts;
     }
-    let mut names = fresh_names(graph);
     outline.weights(graph, |id, node, weight| {
         let shared = outline.uses.get(&id).is_some_and(|&uses| uses > 1) && weight >= WORTH_A_NAME;
         if id != root && !is_mark(node.op) && (shared || weight > LONG) {
-            cuts.entry(id).or_insert_with(|| names.next().unwrap_or_default());
+            cuts.insert(id);
         }
-        cuts.contains_key(&id)
+        cuts.contains(&id)
     });
     cuts
 }
@@ -401,49 +416,58 @@ fn fresh_names(graph: &Graph) -> impl Iterator<Item = String> {
 }
 
 /// The formula of `root` with its `where` clause.
+///
+/// Names are given and explained in the order in which a reader meets them.
 fn formula(graph: &Graph, root: NodeId, style: Style) -> String {
-    let cuts = cuts(graph, root);
-    let page = Page { graph, cuts: cuts.into_iter().collect() };
-    let mut text = write(&page.definition(graph.node(root), false), style);
-    // Only names that are read need an explanation, the outermost first.
-    let mut wanted = BTreeSet::new();
-    let mut pending = vec![root];
-    let mut seen = BTreeSet::new();
-    while let Some(id) = pending.pop() {
-        for &arg in &graph.node(id).args {
-            if page.cuts.contains_key(&arg) {
-                wanted.insert(arg);
-            }
-            if seen.insert(arg) {
-                pending.push(arg);
-            }
+    // While forms are built, a name that will be explained is the node's index behind a mark.
+    const MARK: char = '\u{0}';
+    let cuts = cuts(graph, root).into_iter().map(|id| (id, format!("{MARK}{}", id.index()))).collect();
+    let page = Page { graph, cuts };
+    let mut fresh = fresh_names(graph);
+    let mut names: HashMap<NodeId, String> = HashMap::new();
+    let mut order = vec![root];
+    let mut parts: Vec<String> = Vec::new();
+    while let Some(&id) = order.get(parts.len()) {
+        let mut form = page.definition(graph.node(id), false);
+        form.rename(&mut |name| {
+            let Some(index) = name.strip_prefix(MARK).and_then(|index| index.parse().ok()) else { return };
+            let met = NodeId(index);
+            *name = names
+                .entry(met)
+                .or_insert_with(|| {
+                    order.push(met);
+                    let given = graph.node(met).name.map(|name| graph.name(name).to_owned());
+                    given.or_else(|| fresh.next()).unwrap_or_default()
+                })
+                .clone();
+        });
+        let text = write(&form, style);
+        parts.push(match names.get(&id) {
+            Some(name) => format!("{} = {text}", write(&Form::Name(name.clone()), style)),
+            None => text,
+        });
+        if parts.len() > MAX_DEFINITIONS {
+            break;
         }
     }
-    let definitions: Vec<String> = wanted
-        .iter()
-        .rev()
-        .take(MAX_DEFINITIONS)
-        .filter_map(|id| {
-            let name = write(&Form::Name(page.cuts.get(id)?.clone()), style);
-            Some(format!("{name} = {}", write(&page.definition(graph.node(*id), false), style)))
-        })
-        .collect();
-    if definitions.is_empty() {
+    let more = order.len() - parts.len();
+    let mut text = parts.remove(0);
+    if parts.is_empty() {
         return text;
     }
     let (and, line, word) = match style {
         Style::Unicode => (", ", "\n        ", "where"),
         Style::Latex => (",\\; ", "\\\\\n        ", "\\text{where }"),
     };
-    let length = text.chars().count() + definitions.iter().map(|d| d.chars().count() + 2).sum::<usize>();
+    let length = text.chars().count() + parts.iter().map(|part| part.chars().count() + 2).sum::<usize>();
     if length <= 96 {
-        text.push_str(&format!(" {word} {}", definitions.join(and)));
+        text.push_str(&format!(" {word} {}", parts.join(and)));
     } else {
         let start = if style == Style::Latex { "\\\\\n  " } else { "\n  " };
-        text.push_str(&format!("{start}{word} {}", definitions.join(line)));
+        text.push_str(&format!("{start}{word} {}", parts.join(line)));
     }
-    if wanted.len() > MAX_DEFINITIONS {
-        text.push_str(&format!("{line}… ({} more)", wanted.len() - MAX_DEFINITIONS));
+    if more > 0 {
+        text.push_str(&format!("{line}… ({more} more)"));
     }
     text
 }

@@ -134,25 +134,19 @@ fn minus(style: Style) -> &'static str {
     if style == Style::Latex { "-" } else { "−" }
 }
 
-/// A number: in digits where they are few, else, or where it is small, as a fraction with a small numerator
-/// where it is one (`2/1437`), else in the digits it needs.
+/// A number: as a fraction where it is one over an integer, or has many digits and a small numerator
+/// (`1/10`, `2/1437`), else in the digits it needs.
 fn number(c: f64, style: Style) -> String {
     let sign = if c < 0.0 { minus(style) } else { "" };
     let size = c.abs();
     let plain = format!("{size}");
-    match (style, size == 0.5) {
-        (Style::Unicode, true) => return format!("{sign}½"),
-        (Style::Latex, true) => return format!("{sign}\\tfrac{{1}}{{2}}"),
-        _ if plain.len() <= 4 && (size >= 0.1 || size == 0.0) || !size.is_finite() => {
-            return format!("{sign}{plain}");
-        }
-        _ => {}
-    }
     for numerator in (1..=9).map(f64::from) {
         let denominator = (numerator / size).round();
         let close = (denominator * size - numerator).abs() <= 4.0 * f64::EPSILON * numerator;
-        if close && (2.0..1e6).contains(&denominator) {
+        let short = plain.len() <= 4 && size >= 0.1;
+        if close && (2.0..1e6).contains(&denominator) && (numerator == 1.0 || !short) {
             return match style {
+                Style::Unicode if size == 0.5 => format!("{sign}½"),
                 Style::Unicode => format!("{sign}{numerator}/{denominator}"),
                 Style::Latex => format!("{sign}\\tfrac{{{numerator}}}{{{denominator}}}"),
             };
