@@ -56,11 +56,21 @@ fn product<T: Scalar>(dst: &mut Mat<T>, lhs: MatRef<'_, T>, rhs: MatRef<'_, T>) 
     matmul(dst.as_mut(), Accum::Replace, lhs, rhs, T::from_f64(1.0), Par::Seq);
 }
 
+/// faer's large products leave the upper halves of the vector registers in use, which makes the plain loops after
+/// them several times slower. Whoever writes by hand and measures will find out, so the contenders do.
+fn release_registers() {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx) = pulp::core_arch::x86::Avx::try_new() {
+        avx._mm256_zeroupper();
+    }
+}
+
 /// Puts the loss's gradient `(P − Y)/N` in the place of the prediction P, and returns the loss.
 fn residual<T: Scalar>(prediction: &mut Mat<T>, target: &Mat<T>) -> T {
     const LANES: usize = 8;
     let mean = T::from_f64(1.0 / target.ncols() as f64);
     let mut sums = [T::default(); LANES];
+    release_registers();
     let step = |sum: &mut T, p: &mut T, y: T| {
         let r = *p - y;
         *sum += r * r;
@@ -81,7 +91,7 @@ fn residual<T: Scalar>(prediction: &mut Mat<T>, target: &Mat<T>) -> T {
     T::from_f64(0.5) * mean * sums.into_iter().fold(T::default(), |total, sum| total + sum)
 }
 
-/// The floor: the `3L − 1` products that no method does without, called by hand.
+/// The floor: the `3L − 1` products of backpropagation, activations first, called by hand.
 pub struct Floor<'p, T> {
     problem: &'p Problem<T>,
     /// `W_k ⋯ W₁ X`, and, once it is no longer needed, the loss's gradient with respect to it.
@@ -139,7 +149,7 @@ impl<'p, T: Scalar> Pullback<'p, T> {
         let Problem { names, weights, x, y } = problem;
         let vars: Vec<Var<'_>> = names.iter().zip(weights).map(|(name, w)| input(name, w)).collect();
         let prediction = vars.iter().fold(input("X", x), |h, &w| w * h);
-        let loss = losses::squared(prediction, input("Y", y));
+        let loss = reassociate(losses::squared(prediction, input("Y", y)), &vars)?;
         let outputs: Vec<_> = std::iter::once(loss).chain(gradient(loss, &vars)?).collect();
         let layers = names.iter().zip(weights).map(|(name, w)| (name.as_str(), w.as_ref()));
         Ok(Pullback {

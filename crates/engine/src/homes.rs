@@ -12,17 +12,17 @@ pub(crate) const ALIGNMENT: usize = 16;
 /// A buffer that is an output keeps its home to itself. Any other takes the smallest free home that is large
 /// enough, else enlarges the largest free one. The result of an elementwise pass may take the home of an operand
 /// that is read for the last time.
-pub(crate) fn assign(code: &[Instruction], slots: &mut [Slot], outputs: &[bool]) -> Result<usize, Error> {
+pub(crate) fn assign(code: &mut [Instruction], slots: &mut [Slot], outputs: &[bool]) -> Result<usize, Error> {
     const NEVER: usize = usize::MAX;
     let mut last_use = vec![NEVER; slots.len()];
-    for (i, instruction) in code.iter().enumerate() {
+    for (i, instruction) in code.iter_mut().enumerate() {
         instruction.reads(|buffer| last_use[buffer] = i);
         last_use[instruction.dst] = i;
     }
     let mut capacities: Vec<usize> = Vec::new();
     let mut free: BTreeSet<(usize, usize)> = BTreeSet::new();
     let mut homes = vec![NEVER; slots.len()];
-    for (i, instruction) in code.iter().enumerate() {
+    for (i, instruction) in code.iter_mut().enumerate() {
         let dst = instruction.dst;
         let len = slots[dst].len();
         let mut taken_over = None;
@@ -63,6 +63,9 @@ pub(crate) fn assign(code: &[Instruction], slots: &mut [Slot], outputs: &[bool])
     }
     for (slot, home) in slots.iter_mut().zip(homes) {
         slot.offset = offsets.get(home).copied().unwrap_or(0);
+    }
+    for instruction in code {
+        instruction.views(|view| view.offset = view.buffer().map_or(0, |buffer| slots[buffer].offset));
     }
     Ok(arena)
 }

@@ -63,13 +63,14 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>) -> Result<Plan, Error> 
         }
     }
     let outputs: Vec<View> = graph.outputs().iter().map(|&id| lowering.output(id)).collect();
-    let Lowering { code, mut slots, inputs, functions, lus, .. } = lowering;
+    let Lowering { mut code, mut slots, inputs, functions, lus, .. } = lowering;
 
     let mut kept = vec![0; slots.len()];
     for buffer in outputs.iter().filter_map(View::buffer) {
         kept[buffer] += 1;
     }
-    let arena = homes::assign(&code, &mut slots, &kept.iter().map(|&count| count > 0).collect::<Vec<_>>())?;
+    let arena =
+        homes::assign(&mut code, &mut slots, &kept.iter().map(|&count| count > 0).collect::<Vec<_>>())?;
     for (i, view) in outputs.iter().enumerate() {
         if let Some(buffer) = view.buffer()
             && kept[buffer] == 1
@@ -299,8 +300,8 @@ impl<'g> Lowering<'g> {
                 plain(self.emit(id, shape, Kernel::Det { factors, lu }))
             }
             (Op::LogDet, &[a]) => {
-                let ((factors, _), _) = self.factorized(a, id);
-                plain(self.emit(id, shape, Kernel::LogDet { factors }))
+                let ((factors, lu), _) = self.factorized(a, id);
+                plain(self.emit(id, shape, Kernel::LogDet { factors, lu }))
             }
             (Op::Solve, &[a, b]) => {
                 let ((factors, lu), transposed) = self.factorized(a, id);

@@ -1,7 +1,7 @@
 //! The machine that runs a plan: one instruction after the other, on one arena.
 
-use crate::kernels::elementwise::{self, Source, Sources, Target};
-use crate::kernels::factor::{self, Permutation};
+use crate::kernels::elementwise::{self, Bad, Source, Sources, Target};
+use crate::kernels::factor::{self, Pivots};
 use crate::kernels::product::{PACKED, SLIM, TINY, Tiny, packed, product, slim};
 use crate::kernels::reduce;
 use crate::plan::{Elementwise, Instruction, Kernel, Place, Plan, Repeat, Slot, View};
@@ -18,7 +18,7 @@ pub(crate) struct Memory<T> {
     /// Where the arena begins among the numbers: at a cache line.
     start: usize,
     len: usize,
-    permutations: Vec<Permutation>,
+    pivots: Vec<Pivots<T>>,
     /// Blocks of elementwise passes.
     blocks: Vec<T>,
     /// faer's scratch.
@@ -58,7 +58,7 @@ impl<T: Scalar> Memory<T> {
             start: numbers.as_ptr().align_offset(CACHE_LINE).min(padded - plan.arena),
             numbers,
             len: plan.arena,
-            permutations: plan.lus.iter().map(|&n| Permutation::new(n)).collect(),
+            pivots: plan.lus.iter().map(|&n| Pivots::new(n)).collect(),
             blocks: vec![T::default(); blocks],
             stack: MemBuffer::try_new(stack).map_err(|_| refused(stack.size_bytes()))?,
             stack_size: stack,
@@ -79,7 +79,7 @@ impl<T: Scalar> Clone for Memory<T> {
             start: numbers.as_ptr().align_offset(CACHE_LINE).min(padded - self.len),
             numbers,
             len: self.len,
-            permutations: self.permutations.clone(),
+            pivots: self.pivots.clone(),
             blocks: self.blocks.clone(),
             stack: MemBuffer::new(self.stack_size),
             stack_size: self.stack_size,
@@ -103,12 +103,21 @@ type Outside<'a, 'b, T> = (&'a [MatMut<'b, T>], &'a [MatMut<'b, T>]);
 
 impl<'a, T: Scalar> Sight<'a, '_, T> {
     #[inline(always)]
-    fn numbers(&self, slot: &Slot) -> &'a [T] {
-        let len = slot.len();
-        if slot.offset + len <= self.before.len() {
-            &self.before[slot.offset..slot.offset + len]
+    fn numbers(&self, offset: usize, shape: Shape) -> &'a [T] {
+        let len = shape.rows * shape.cols;
+        if offset + len <= self.before.len() {
+            &self.before[offset..offset + len]
         } else {
-            &self.after[slot.offset - self.resume..][..len]
+            &self.after[offset - self.resume..][..len]
+        }
+    }
+
+    /// All entries of a view in the order of the buffer that holds them, if they are in the arena.
+    #[inline(always)]
+    fn stored(&self, view: &View) -> Option<&'a [T]> {
+        match (view.place, view.repeat, self.outside) {
+            (Place::Buffer(_), Repeat::No, None) => Some(self.numbers(view.offset, view.shape)),
+            _ => None,
         }
     }
 
@@ -120,7 +129,11 @@ impl<'a, T: Scalar> Sight<'a, '_, T> {
                 return if transposed { matrix.as_ref().transpose() } else { matrix.as_ref() };
             }
         }
-        MatRef::from_column_major_slice(self.numbers(slot), slot.shape.rows, slot.shape.cols)
+        MatRef::from_column_major_slice(
+            self.numbers(slot.offset, slot.shape),
+            slot.shape.rows,
+            slot.shape.cols,
+        )
     }
 
     #[inline(always)]
@@ -139,20 +152,17 @@ impl<'a, T: Scalar> Sight<'a, '_, T> {
     #[inline(always)]
     fn with<R>(&self, view: &View, mut then: impl FnMut(MatRef<'a, T>) -> R) -> R {
         let Shape { rows, cols } = view.shape;
-        match (view.place, view.repeat, self.outside) {
-            (Place::Buffer(buffer), Repeat::No, None) => {
-                let numbers = self.numbers(&self.machine.plan.slots[buffer]);
-                if view.transposed {
-                    then(MatRef::from_row_major_slice(numbers, rows, cols))
-                } else {
-                    then(MatRef::from_column_major_slice(numbers, rows, cols))
-                }
+        if let Some(numbers) = self.stored(view) {
+            if view.transposed {
+                then(MatRef::from_row_major_slice(numbers, rows, cols))
+            } else {
+                then(MatRef::from_column_major_slice(numbers, rows, cols))
             }
-            (Place::Input(input), Repeat::No, _) => {
-                let matrix = self.machine.inputs[self.machine.bound[input]].1;
-                if view.transposed { then(matrix.transpose()) } else { then(matrix) }
-            }
-            _ => then(self.view(view)),
+        } else if let (Place::Input(input), Repeat::No) = (view.place, view.repeat) {
+            let matrix = self.machine.inputs[self.machine.bound[input]].1;
+            if view.transposed { then(matrix.transpose()) } else { then(matrix) }
+        } else {
+            then(self.view(view))
         }
     }
 
@@ -160,8 +170,7 @@ impl<'a, T: Scalar> Sight<'a, '_, T> {
     #[inline(always)]
     fn tiny(&self, view: &View) -> Tiny<T> {
         let Shape { rows, cols } = view.shape;
-        if let (Place::Buffer(buffer), Repeat::No, None) = (view.place, view.repeat, self.outside) {
-            let numbers = self.numbers(&self.machine.plan.slots[buffer]);
+        if let Some(numbers) = self.stored(view) {
             return if view.transposed {
                 Tiny::load(rows, cols, |i, j| numbers[j + i * cols])
             } else {
@@ -207,7 +216,7 @@ impl<T: Scalar> Destination<'_, T> {
 }
 
 struct Scratch<'a, T> {
-    permutations: &'a mut [Permutation],
+    pivots: &'a mut [Pivots<T>],
     blocks: &'a mut [T],
     stack: &'a mut MemStack,
 }
@@ -238,7 +247,7 @@ impl<T: Scalar> Machine<'_, T> {
         }
         let arena = &mut memory.numbers[memory.start..memory.start + memory.len];
         let mut scratch = Scratch {
-            permutations: &mut memory.permutations,
+            pivots: &mut memory.pivots,
             blocks: &mut memory.blocks,
             stack: MemStack::new(&mut memory.stack),
         };
@@ -370,7 +379,11 @@ impl<T: Scalar> Machine<'_, T> {
                 }
             }
             Kernel::Inner { a, b, alpha } => {
-                to.matrix()[(0, 0)] = scaled(*alpha, reduce::inner(see(a), see(b)));
+                let inner = match (sight.stored(a), sight.stored(b)) {
+                    (Some(x), Some(y)) if a.transposed == b.transposed => reduce::dot(x, y),
+                    _ => reduce::inner(see(a), see(b)),
+                };
+                to.matrix()[(0, 0)] = scaled(*alpha, inner);
             }
             Kernel::Sum { a, alpha } => to.matrix()[(0, 0)] = scaled(*alpha, see(a).sum()),
             Kernel::Trace { a, alpha } => to.matrix()[(0, 0)] = scaled(*alpha, reduce::trace(see(a))),
@@ -387,23 +400,23 @@ impl<T: Scalar> Machine<'_, T> {
                         }
                     }
                 }
-                factor::factorize(dst, &mut scratch.permutations[*lu], par, scratch.stack);
+                factor::factorize(dst, &mut scratch.pivots[*lu], par, scratch.stack);
                 return Ok(());
             }
             Kernel::Solve { factors: lu_of, lu, transposed } => {
-                self.check_invertible(factors(*lu_of), instruction)?;
-                let p = &scratch.permutations[*lu];
+                self.check_invertible(&scratch.pivots[*lu], instruction)?;
+                let p = &scratch.pivots[*lu];
                 factor::solve(factors(*lu_of), p, *transposed, to.matrix(), par, scratch.stack);
             }
             Kernel::Inverse { factors: lu_of, lu } => {
-                self.check_invertible(factors(*lu_of), instruction)?;
-                factor::inverse(to.matrix(), factors(*lu_of), &scratch.permutations[*lu], par, scratch.stack);
+                self.check_invertible(&scratch.pivots[*lu], instruction)?;
+                factor::inverse(to.matrix(), factors(*lu_of), &scratch.pivots[*lu], par, scratch.stack);
             }
             Kernel::Det { factors: lu_of, lu } => {
-                to.matrix()[(0, 0)] = factor::det(factors(*lu_of), &scratch.permutations[*lu]);
+                to.matrix()[(0, 0)] = factor::det(factors(*lu_of), &scratch.pivots[*lu]);
             }
-            Kernel::LogDet { factors: lu_of } => {
-                self.check_invertible(factors(*lu_of), instruction)?;
+            Kernel::LogDet { factors: lu_of, lu } => {
+                self.check_invertible(&scratch.pivots[*lu], instruction)?;
                 to.matrix()[(0, 0)] = factor::log_det(factors(*lu_of));
             }
             Kernel::Opaque { function, order, args } => {
@@ -440,7 +453,7 @@ impl<T: Scalar> Machine<'_, T> {
                 // A vector lies in memory in the same way as its transpose.
                 let vector = view.shape.rows == 1 || view.shape.cols == 1;
                 if stored && (vector || !view.transposed) {
-                    return Source::Flat(sight.numbers(slot));
+                    return Source::Flat(sight.numbers(view.offset, view.shape));
                 }
             }
             Source::Strided(sight.view(view))
@@ -454,17 +467,17 @@ impl<T: Scalar> Machine<'_, T> {
             Destination::Outside(matrix) => Target::Strided(matrix.rb_mut()),
         };
         elementwise::run(pass, &sources, target, dst.shape, scratch.blocks, told);
-        if let Some(step) = bad {
-            let node = pass.steps.get(step).and_then(|(_, node)| *node).unwrap_or(instruction.node);
-            // Where the step is not the last, what it computed is gone, but the result shows where, or hides it.
-            self.check(to.matrix().as_ref(), node)?;
-            return Err(self.non_finite(node, 0, 0));
+        match bad {
+            Some(Bad { step, row, col }) => {
+                let node = pass.steps.get(step).and_then(|(_, node)| *node).unwrap_or(instruction.node);
+                Err(self.non_finite(node, row, col))
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    fn check_invertible(&self, factors: MatRef<'_, T>, instruction: &Instruction) -> Result<(), Error> {
-        let Some(pivot) = factor::zero_pivot(factors) else { return Ok(()) };
+    fn check_invertible(&self, pivots: &Pivots<T>, instruction: &Instruction) -> Result<(), Error> {
+        let Some(pivot) = pivots.vanishing else { return Ok(()) };
         let node = self.plan.graph.node(instruction.node);
         let matrix = node.args.first().map_or_else(String::new, |&arg| self.plan.graph.summary(arg));
         Err(Error::Singular { op: node.op.name(), formula: matrix, pivot, location: node.location })
@@ -484,15 +497,9 @@ impl<T: Scalar> Machine<'_, T> {
             (1, Some(Definition { gradient: Some(gradient), .. }), [w]) => gradient(*w, dst),
             (2, Some(Definition { hessian_product: Some(product), .. }), [w, v]) => product(*w, *v, dst),
             _ => {
-                let name = self.plan.functions.get(function).map_or("", String::as_str);
                 let node = self.plan.graph.node(instruction.node);
                 return Err(Error::Undefined {
-                    function: match order {
-                        0 => name.to_owned(),
-                        1 => format!("∇{name}"),
-                        2 => format!("∇²{name}"),
-                        k => format!("∇^{k} {name}"),
-                    },
+                    function: self.plan.graph.head(instruction.node),
                     formula: self.plan.graph.summary(instruction.node),
                     location: node.location,
                 });

@@ -36,16 +36,18 @@ pub(crate) struct View {
     pub(crate) repeat: Repeat,
     /// The shape seen.
     pub(crate) shape: Shape,
+    /// A copy of the buffer's offset in the arena, once that is known.
+    pub(crate) offset: usize,
 }
 
 impl View {
     pub(crate) fn whole(place: Place, shape: Shape) -> View {
-        View { place, transposed: false, repeat: Repeat::No, shape }
+        View { place, transposed: false, repeat: Repeat::No, shape, offset: 0 }
     }
 
     /// A matrix of ones.
     pub(crate) fn ones(shape: Shape) -> View {
-        View { place: Place::One, transposed: false, repeat: Repeat::All, shape }
+        View { repeat: Repeat::All, ..View::whole(Place::One, shape) }
     }
 
     pub(crate) fn transpose(self) -> View {
@@ -175,6 +177,7 @@ pub(crate) enum Kernel {
     },
     LogDet {
         factors: Buffer,
+        lu: usize,
     },
     /// The derivative of the given order of the function with this position among the program's functions.
     Opaque {
@@ -199,37 +202,40 @@ impl Slot {
 }
 
 impl Instruction {
-    /// Calls `read` with every buffer that is read, `dst` not among them.
-    pub(crate) fn reads(&self, mut read: impl FnMut(Buffer)) {
-        let mut view = |view: &View| {
-            if let Some(buffer) = view.buffer() {
-                read(buffer);
+    /// Calls `visit` with every view that is read.
+    pub(crate) fn views(&mut self, visit: impl FnMut(&mut View)) {
+        match &mut self.kernel {
+            Kernel::MatMul { lhs: a, rhs: b, .. } | Kernel::Inner { a, b, .. } => {
+                [a, b].into_iter().for_each(visit)
             }
-        };
-        match &self.kernel {
-            Kernel::MatMul { lhs, rhs, .. } => {
-                view(lhs);
-                view(rhs);
-            }
-            Kernel::Elementwise(pass) => pass.operands.iter().for_each(view),
-            Kernel::Inner { a, b, .. } => {
-                view(a);
-                view(b);
-            }
-            Kernel::AddIdentity { factor, .. } => factor.iter().for_each(view),
+            Kernel::Elementwise(pass) => pass.operands.iter_mut().for_each(visit),
+            Kernel::AddIdentity { factor, .. } => factor.iter_mut().for_each(visit),
+            Kernel::Opaque { args, .. } => args.iter_mut().for_each(visit),
             Kernel::Copy { a, .. }
             | Kernel::Sum { a, .. }
             | Kernel::Trace { a, .. }
             | Kernel::Norm { a, .. }
             | Kernel::LogSumExp { a }
             | Kernel::Softmax { a }
-            | Kernel::Factorize { a, .. } => view(a),
-            Kernel::Solve { factors, .. }
-            | Kernel::Inverse { factors, .. }
-            | Kernel::Det { factors, .. }
-            | Kernel::LogDet { factors, .. } => read(*factors),
-            Kernel::Opaque { args, .. } => args.iter().for_each(view),
+            | Kernel::Factorize { a, .. } => [a].into_iter().for_each(visit),
+            Kernel::Solve { .. } | Kernel::Inverse { .. } | Kernel::Det { .. } | Kernel::LogDet { .. } => {}
         }
+    }
+
+    /// Calls `read` with every buffer that is read, `dst` not among them.
+    pub(crate) fn reads(&mut self, mut read: impl FnMut(Buffer)) {
+        if let Kernel::Solve { factors, .. }
+        | Kernel::Inverse { factors, .. }
+        | Kernel::Det { factors, .. }
+        | Kernel::LogDet { factors, .. } = self.kernel
+        {
+            read(factors);
+        }
+        self.views(|view| {
+            if let Some(buffer) = view.buffer() {
+                read(buffer);
+            }
+        });
     }
 }
 

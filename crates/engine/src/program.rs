@@ -1,5 +1,5 @@
 use crate::machine::{Machine, Memory};
-use crate::plan::{Plan, View};
+use crate::plan::{Instruction, Kernel, Plan, View};
 use crate::{Definition, Error, Scalar, lower};
 use faer::{MatMut, MatRef, Par};
 use pullback_tape::{Graph, Shape, Var};
@@ -114,6 +114,15 @@ impl<T: Scalar> Program<T> {
     /// Number of instructions in a run.
     pub fn instructions(&self) -> usize {
         self.plan.code.len()
+    }
+
+    /// Multiplications and additions in the matrix products of a run: 2mkn for an m×k times a k×n.
+    pub fn product_flops(&self) -> u64 {
+        let flops = |instruction: &Instruction| match &instruction.kernel {
+            Kernel::MatMul { lhs, rhs, .. } => 2 * (lhs.shape.rows * lhs.shape.cols * rhs.shape.cols) as u64,
+            _ => 0,
+        };
+        self.plan.code.iter().map(flops).sum()
     }
 
     /// Bytes of memory for intermediate values and outputs.
@@ -287,6 +296,12 @@ impl<T: Scalar> std::fmt::Debug for Program<T> {
 pub struct Outputs<'p, T> {
     plan: &'p Plan,
     arena: &'p [T],
+}
+
+impl<T: Scalar> std::fmt::Debug for Outputs<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
 }
 
 impl<'p, T: Scalar> Outputs<'p, T> {

@@ -1,4 +1,4 @@
-use crate::{Error, Program, Scalar, Var, gradient};
+use crate::{Error, Program, Scalar, Var, gradient, reassociate};
 use faer::{Mat, MatRef};
 
 /// Compiles, binds and runs: the values of some expressions, for a first try. To evaluate the same expressions
@@ -24,7 +24,7 @@ pub fn evaluate<T: Scalar>(
     Ok(run.iter().map(|matrix| matrix.to_owned()).collect())
 }
 
-/// The value of a loss and its gradients in `wrt`, in one call.
+/// The value of a loss and its gradients in `wrt`, in one call, with products in their cheapest order.
 ///
 /// ```
 /// use pullback::prelude::*;
@@ -37,12 +37,13 @@ pub fn evaluate<T: Scalar>(
 /// ```
 ///
 /// # Errors
-/// Those of [`gradient`], [`Program::compile`] and [`Program::run`].
+/// Those of [`reassociate`], [`gradient`], [`Program::compile`] and [`Program::run`].
 pub fn value_and_gradients<'t, T: Scalar>(
     loss: Var<'t>,
     wrt: &[Var<'t>],
     inputs: &[(&str, MatRef<'_, T>)],
 ) -> Result<(T, Vec<Mat<T>>), Error> {
+    let loss = reassociate(loss, wrt)?;
     let mut outputs = vec![loss];
     outputs.extend(gradient(loss, wrt)?);
     let mut values = evaluate(&outputs, inputs)?;

@@ -45,7 +45,9 @@ pub mod losses;
 pub use error::Error;
 pub use evaluate::{evaluate, value_and_gradients};
 pub use pullback_engine::{Definition, Options, Outputs, Parallelism, Program, Scalar};
-pub use pullback_rules::{Derivation, derivation, gradient, hvp, jvp, substitute, transpose, vjp};
+pub use pullback_rules::{
+    Derivation, derivation, gradient, hvp, jvp, reassociate, substitute, transpose, vjp,
+};
 pub use pullback_tape::{Function, Shape, Tape, Var};
 
 /// The version of faer in whose matrices this library speaks.
@@ -62,6 +64,6 @@ pub mod errors {
 pub mod prelude {
     pub use crate::{
         Definition, Error, Program, Shape, Tape, Var, check, derivation, evaluate, gradient, hvp, jvp,
-        losses, value_and_gradients, vjp,
+        losses, reassociate, value_and_gradients, vjp,
     };
 }

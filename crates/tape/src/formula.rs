@@ -7,7 +7,7 @@
 
 use crate::graph::{Graph, Node, NodeId};
 use crate::op::Function;
-use crate::write::{Style, write};
+use crate::write::{Style, head, write};
 use crate::{Op, Shape, Var};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -97,7 +97,9 @@ impl Form {
             | Form::Entrywise(_, forms)
             | Form::Call(_, forms)
             | Form::Opaque { args: forms, .. } => forms.iter_mut().for_each(|form| form.rename(visit)),
-            Form::Power(form, _) | Form::Norm(form) | Form::Abs(form) | Form::LogDet(form) => form.rename(visit),
+            Form::Power(form, _) | Form::Norm(form) | Form::Abs(form) | Form::LogDet(form) => {
+                form.rename(visit)
+            }
             Form::Over(a, b) | Form::Inner(a, b) => {
                 a.rename(visit);
                 b.rename(visit);
@@ -527,6 +529,14 @@ impl Graph {
     /// The formula of a node in LaTeX.
     pub fn latex(&self, id: NodeId) -> String {
         formula(self, id, Style::Latex)
+    }
+
+    /// The name of a node's op as formulas show it: of an opaque function, its own with the order of the derivative.
+    pub fn head(&self, id: NodeId) -> String {
+        match self.node(id).op {
+            Op::Opaque { name, order } => head(self.name(name), order, Style::Unicode),
+            op => op.name().to_owned(),
+        }
     }
 
     /// The formula of a node, shortened to a few symbols, as messages show it.

@@ -489,6 +489,7 @@ impl Recorder {
     fn map(&mut self, f: Function, x: NodeId, at: At) -> Option<NodeId> {
         let shape = self.shape(x);
         match f {
+            Function::Recip => self.literal(x).map(|c| self.scalar(1.0 / c, at)),
             Function::Powf(p) if p.value() == 0.0 => Some(self.ones(shape, at)),
             Function::Powf(p) if p.value() == 1.0 => Some(x),
             Function::Powf(p) if p.value() == 2.0 => {

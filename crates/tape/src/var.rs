@@ -100,6 +100,12 @@ impl<'t> Var<'t> {
         std::ptr::eq(self.tape, other.tape) && self.id == other.id
     }
 
+    /// The name that it was given, if any.
+    pub fn name(self) -> Option<String> {
+        let graph = self.tape.graph_ref();
+        graph.node(self.id.ok()?).name.map(|name| graph.name(name).to_owned())
+    }
+
     /// Gives the expression a name: longer formulas print the name, and explain it in a `where` clause.
     ///
     /// ```

@@ -97,19 +97,12 @@ pub(crate) fn write(form: &Form, style: Style) -> String {
             format!("{}({})", function_name(name, style), args.join(", "))
         }
         Form::Opaque { name, order, args } => {
-            let nabla = match (order, latex) {
-                (0, _) => String::new(),
-                (1, true) => "\\nabla ".to_owned(),
-                (k, true) => format!("\\nabla^{{{k}}} "),
-                (1, false) => "∇".to_owned(),
-                (k, false) => format!("∇{}", digits(&k.to_string())),
-            };
             let mut words = args.iter().map(|arg| write(arg, style));
             let argument = words.next().unwrap_or_default();
             let directions: Vec<_> = words.collect();
             let directions =
                 if directions.is_empty() { String::new() } else { format!("[{}]", directions.join(", ")) };
-            format!("{nabla}{}({argument}){directions}", write_name(name, style))
+            format!("{}({argument}){directions}", head(name, *order, style))
         }
         Form::Norm(x) if latex => format!("\\lVert {} \\rVert", write(x, style)),
         Form::Norm(x) => format!("‖{}‖", write(x, style)),
@@ -122,6 +115,18 @@ pub(crate) fn write(form: &Form, style: Style) -> String {
         }
         Form::Inner(a, b) if latex => format!("\\langle {}, {} \\rangle", write(a, style), write(b, style)),
         Form::Inner(a, b) => format!("⟨{}, {}⟩", write(a, style), write(b, style)),
+    }
+}
+
+/// The name of a function's derivative: `L`, `∇L`, `∇²L`, ….
+pub(crate) fn head(name: &str, order: u32, style: Style) -> String {
+    let name = write_name(name, style);
+    match (order, style) {
+        (0, _) => name,
+        (1, Style::Unicode) => format!("∇{name}"),
+        (k, Style::Unicode) => format!("∇{}{name}", digits(&k.to_string())),
+        (1, Style::Latex) => format!("\\nabla {name}"),
+        (k, Style::Latex) => format!("\\nabla^{{{k}}} {name}"),
     }
 }
 
@@ -155,6 +160,8 @@ fn number(c: f64, style: Style) -> String {
     let exponential = format!("{size:e}");
     let text = if plain.len() <= 8.max(exponential.len()) { plain } else { exponential };
     match (text.split_once('e'), style) {
+        (Some(("1", exponent)), Style::Latex) => format!("{sign}10^{{{exponent}}}"),
+        (Some(("1", exponent)), Style::Unicode) => format!("{sign}10{}", digits(exponent)),
         (Some((mantissa, exponent)), Style::Latex) => format!("{sign}{mantissa} \\cdot 10^{{{exponent}}}"),
         (Some((mantissa, exponent)), Style::Unicode) => format!("{sign}{mantissa}·10{}", digits(exponent)),
         (None, _) => format!("{sign}{text}"),

@@ -54,15 +54,23 @@ pub(crate) enum Target<'a, T> {
     Strided(MatMut<'a, T>),
 }
 
-/// Runs a pass over a matrix of the given shape; `bad` receives the first step, in order of computation, that
-/// produces a number that is not finite, if it is there to be told.
+/// Where the first number that is not finite came up: in which step, in order of computation, and in which entry.
+#[derive(Clone, Copy)]
+pub(crate) struct Bad {
+    pub(crate) step: usize,
+    pub(crate) row: usize,
+    pub(crate) col: usize,
+}
+
+/// Runs a pass over a matrix of the given shape; `bad` receives the first number that is not finite, if it is
+/// there to be told.
 pub(crate) fn run<T: Scalar>(
     pass: &Elementwise,
     sources: &Sources<'_, T>,
     mut target: Target<'_, T>,
     shape: Shape,
     scratch: &mut [T],
-    bad: Option<&mut Option<usize>>,
+    bad: Option<&mut Option<Bad>>,
 ) {
     // Along the rows, if that is how the target lies in memory and nothing speaks against it.
     if let Target::Strided(out) = &mut target
@@ -72,7 +80,13 @@ pub(crate) fn run<T: Scalar>(
         let flipped: Option<Sources<'_, T>> = sources.iter().map(Source::transposed).collect();
         if let Some(sources) = flipped {
             let target = Target::Strided(out.rb_mut().transpose_mut());
-            return along_columns(pass, &sources, target, shape.transposed(), scratch, bad);
+            let mut found = None;
+            let told = bad.is_some().then_some(&mut found);
+            along_columns(pass, &sources, target, shape.transposed(), scratch, told);
+            if let Some(bad) = bad {
+                *bad = found.map(|Bad { step, row, col }| Bad { step, row: col, col: row });
+            }
+            return;
         }
     }
     along_columns(pass, sources, target, shape, scratch, bad);
@@ -143,7 +157,7 @@ fn along_columns<T: Scalar>(
     mut target: Target<'_, T>,
     Shape { rows, cols }: Shape,
     scratch: &mut [T],
-    mut bad: Option<&mut Option<usize>>,
+    mut bad: Option<&mut Option<Bad>>,
 ) {
     let (staged, registers) = scratch.split_at_mut(pass.operands.len() * BLOCK);
     for start in (0..rows * cols).step_by(BLOCK) {
@@ -174,11 +188,11 @@ fn along_columns<T: Scalar>(
             Target::Strided(out) => span.of_mut(out.rb_mut()),
         };
         if let Some(out) = in_place {
-            block(pass, read, out, registers, bad.as_deref_mut());
+            block(pass, &span, read, out, registers, bad.as_deref_mut());
         } else if let Target::Strided(out) = &mut target {
             // The last step has a register for this.
             let (registers, result) = registers.split_at_mut(pass.steps.len().saturating_sub(1) * BLOCK);
-            block(pass, read, &mut result[..range.len()], registers, bad.as_deref_mut());
+            block(pass, &span, read, &mut result[..range.len()], registers, bad.as_deref_mut());
             span.scatter(result, out.rb_mut());
         }
     }
@@ -187,10 +201,11 @@ fn along_columns<T: Scalar>(
 /// All steps on one block; the last writes to `out`.
 fn block<'s, T: Scalar>(
     pass: &Elementwise,
+    span: &Span,
     read: impl Fn(usize) -> &'s [T],
     out: &mut [T],
     registers: &mut [T],
-    mut bad: Option<&mut Option<usize>>,
+    mut bad: Option<&mut Option<Bad>>,
 ) {
     let len = out.len();
     let last = pass.steps.len().saturating_sub(1);
@@ -203,9 +218,11 @@ fn block<'s, T: Scalar>(
         let result: &mut [T] = if k == last { &mut *out } else { &mut rest[..len] };
         apply(step, of, result);
         if let Some(bad) = bad.as_deref_mut()
-            && !result.iter().all(|x| x.is_finite())
+            && bad.is_none_or(|first| k < first.step)
+            && let Some(at) = result.iter().position(|x| !x.is_finite())
         {
-            *bad = Some(bad.map_or(k, |first| first.min(k)));
+            let (row, col) = ((span.i + at) % span.rows, span.j + (span.i + at) / span.rows);
+            *bad = Some(Bad { step: k, row, col });
         }
     }
 }

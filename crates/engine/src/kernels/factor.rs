@@ -5,22 +5,30 @@ use crate::Scalar;
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::linalg::lu::partial_pivoting as lu;
 use faer::perm::PermRef;
+use faer::prelude::{Reborrow, ReborrowMut};
+use faer::traits::math_utils::sqrt;
 use faer::{MatMut, MatRef, Par};
+use std::ops::Range;
 
-/// A row permutation and its sign.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Permutation {
+/// What belongs to packed factors besides them: the row permutation, and what its pivots say.
+#[derive(Clone, Debug)]
+pub(crate) struct Pivots<T> {
     forward: Vec<usize>,
     inverse: Vec<usize>,
     odd: bool,
+    /// The first pivot that is zero to working precision.
+    pub(crate) vanishing: Option<usize>,
+    /// Memory to find it with.
+    work: Vec<T>,
 }
 
-impl Permutation {
+impl<T: Scalar> Pivots<T> {
     pub(crate) fn new(n: usize) -> Self {
-        Permutation { forward: (0..n).collect(), inverse: (0..n).collect(), odd: false }
+        let work = vec![T::default(); 3 * n];
+        Pivots { forward: (0..n).collect(), inverse: (0..n).collect(), odd: false, vanishing: None, work }
     }
 
-    fn as_ref(&self) -> PermRef<'_, usize> {
+    fn permutation(&self) -> PermRef<'_, usize> {
         PermRef::new_checked(&self.forward, &self.inverse, self.forward.len())
     }
 }
@@ -39,40 +47,74 @@ pub(crate) fn inverse_scratch<T: Scalar>(n: usize, par: Par) -> StackReq {
 }
 
 /// Replaces a matrix by its packed factors `P A = L U`.
-pub(crate) fn factorize<T: Scalar>(a: MatMut<'_, T>, p: &mut Permutation, par: Par, stack: &mut MemStack) {
+pub(crate) fn factorize<T: Scalar>(mut a: MatMut<'_, T>, p: &mut Pivots<T>, par: Par, stack: &mut MemStack) {
     let (info, _) =
-        lu::factor::lu_in_place(a, &mut p.forward, &mut p.inverse, par, stack, Default::default());
-    p.odd = info.transposition_count % 2 == 1;
+        lu::factor::lu_in_place(a.rb_mut(), &mut p.forward, &mut p.inverse, par, stack, Default::default());
     registers::release();
+    p.odd = info.transposition_count % 2 == 1;
+    p.vanishing = vanishing(a.rb(), &mut p.work);
 }
 
-/// The first pivot that is zero to working precision.
+/// The first pivot that is zero to working precision; `work` has room for 3n numbers.
 ///
-/// A pivot `uₖₖ = aₖₖ − Σⱼ lₖⱼ uⱼₖ` that is no larger than the rounding errors of its own sum says nothing: a
-/// relative perturbation of that size in the matrix makes it exactly zero (Higham, *Accuracy and Stability of
-/// Numerical Algorithms*, §9.3). The test does not depend on how rows and columns are scaled.
-pub(crate) fn zero_pivot<T: Scalar>(factors: MatRef<'_, T>) -> Option<usize> {
-    let tolerance = T::from_f64(4.0) * T::EPSILON;
-    (0..factors.nrows()).find(|&k| {
-        let pivot = factors[(k, k)].abs();
-        let sum = (0..k).fold(pivot, |sum, j| sum + (factors[(k, j)] * factors[(j, k)]).abs());
+/// With `wᵀ L = eₖᵀ` and `U z = uₖₖ eₖ`, a change Δ of the matrix changes the pivot by `wᵀ Δ z` to first order.
+/// Rounding errors of ε in each product `lᵢⱼ uⱼₘ` are independent, so that theirs add up to
+/// `ε √(Σᵢ wᵢ² Σⱼ lᵢⱼ² Σₘ (uⱼₘ zₘ)²)`: a pivot no larger than three times that says nothing. (For componentwise
+/// perturbations and rounding in LU see Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §9.3.) The
+/// test does not depend on how rows and columns are scaled.
+fn vanishing<T: Scalar>(factors: MatRef<'_, T>, work: &mut [T]) -> Option<usize> {
+    let (n, at) = (factors.nrows(), |i: usize, j: usize| factors[(i, j)]);
+    let (w, rest) = work.split_at_mut(n);
+    let (z, uz) = rest.split_at_mut(n);
+    (0..n).find(|&k| {
+        let pivot = at(k, k).abs();
+        if pivot == T::default() {
+            return true;
+        }
+        // Only a pivot that is small beside the terms of its own sum, or the last, is worth a closer look: O(n²).
+        let terms = (0..k).fold(pivot, |sum, j| sum + (at(k, j) * at(j, k)).abs());
+        if pivot > T::from_f64(4096.0) * T::EPSILON * terms && k + 1 < n {
+            return false;
+        }
+        (w[k], z[k]) = (T::from_f64(1.0), T::from_f64(1.0));
+        for j in (0..k).rev() {
+            w[j] = -(j + 1..=k).fold(T::default(), |sum, i| sum + w[i] * at(i, j));
+            z[j] = -(j + 1..=k).fold(T::default(), |sum, i| sum + at(j, i) * z[i]) / at(j, j);
+        }
+        for (i, uz) in uz.iter_mut().enumerate().take(k + 1) {
+            *uz = norm(i..k + 1, |m| at(i, m) * z[m]);
+        }
+        for i in 0..=k {
+            w[i] *= norm(0..i + 1, |j| if j < i { at(i, j) * uz[j] } else { uz[i] });
+        }
+        let errors = norm(0..k + 1, |i| w[i]);
         // Written so that a NaN is not called singular: it passes through.
-        pivot == T::default() || pivot <= tolerance * sum && sum.is_finite()
+        errors.is_finite() && pivot <= T::from_f64(3.0) * T::EPSILON * errors
     })
+}
+
+/// `√Σ xᵢ²`, safe against overflow.
+fn norm<T: Scalar>(range: Range<usize>, x: impl Fn(usize) -> T) -> T {
+    let largest = range.clone().fold(T::default(), |max, i| if x(i).abs() > max { x(i).abs() } else { max });
+    if largest == T::default() {
+        return largest;
+    }
+    let square = |x: T| x * x;
+    largest * sqrt(&range.fold(T::default(), |sum, i| sum + square(x(i) / largest)))
 }
 
 pub(crate) fn solve<T: Scalar>(
     factors: MatRef<'_, T>,
-    p: &Permutation,
+    p: &Pivots<T>,
     transposed: bool,
     rhs: MatMut<'_, T>,
     par: Par,
     stack: &mut MemStack,
 ) {
     if transposed {
-        lu::solve::solve_transpose_in_place(factors, factors, p.as_ref(), rhs, par, stack);
+        lu::solve::solve_transpose_in_place(factors, factors, p.permutation(), rhs, par, stack);
     } else {
-        lu::solve::solve_in_place(factors, factors, p.as_ref(), rhs, par, stack);
+        lu::solve::solve_in_place(factors, factors, p.permutation(), rhs, par, stack);
     }
     registers::release();
 }
@@ -80,15 +122,15 @@ pub(crate) fn solve<T: Scalar>(
 pub(crate) fn inverse<T: Scalar>(
     dst: MatMut<'_, T>,
     factors: MatRef<'_, T>,
-    p: &Permutation,
+    p: &Pivots<T>,
     par: Par,
     stack: &mut MemStack,
 ) {
-    lu::inverse::inverse(dst, factors, factors, p.as_ref(), par, stack);
+    lu::inverse::inverse(dst, factors, factors, p.permutation(), par, stack);
     registers::release();
 }
 
-pub(crate) fn det<T: Scalar>(factors: MatRef<'_, T>, p: &Permutation) -> T {
+pub(crate) fn det<T: Scalar>(factors: MatRef<'_, T>, p: &Pivots<T>) -> T {
     let mut det = T::from_f64(if p.odd { -1.0 } else { 1.0 });
     for i in 0..factors.nrows() {
         let pivot = factors[(i, i)];
