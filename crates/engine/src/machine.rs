@@ -2,7 +2,7 @@
 
 use crate::kernels::elementwise::{self, Bad, Source, Sources, Target};
 use crate::kernels::factor::{self, Pivots};
-use crate::kernels::product::{PACKED, SLIM, TINY, Tiny, packed, product, slim};
+use crate::kernels::product::{EIGHT, PACKED, SLIM, TINY, Tiny, eight, packed, product, slim};
 use crate::kernels::reduce;
 use crate::plan::{Elementwise, Instruction, Kernel, Place, Plan, Repeat, Slot, View};
 use crate::{Definition, Error, Scalar};
@@ -213,6 +213,30 @@ impl<T: Scalar> Destination<'_, T> {
             Destination::Outside(matrix) => matrix.rb_mut(),
         }
     }
+
+    /// Writes `alpha a`.
+    fn copy(&mut self, a: MatRef<'_, T>, alpha: T) {
+        let numbers = match self {
+            Destination::Arena(numbers, _) => numbers,
+            Destination::Outside(to) => {
+                return zip!(to, a).for_each(|unzip!(to, a)| *to = alpha * *a);
+            }
+        };
+        for (j, column) in numbers.chunks_exact_mut(a.nrows().max(1)).enumerate() {
+            match a.col(j).try_as_col_major() {
+                Some(a) => {
+                    for (entry, &a) in column.iter_mut().zip(a.as_slice()) {
+                        *entry = alpha * a;
+                    }
+                }
+                None => {
+                    for (i, entry) in column.iter_mut().enumerate() {
+                        *entry = alpha * a[(i, j)];
+                    }
+                }
+            }
+        }
+    }
 }
 
 struct Scratch<'a, T> {
@@ -327,11 +351,15 @@ impl<T: Scalar> Machine<'_, T> {
                             {
                                 return;
                             }
+                            let stored_by_rows = a.row_stride() != 1;
+                            let copy = if small && stored_by_rows { packed(a, scratch.blocks) } else { None };
+                            let a = copy.unwrap_or(a);
                             if small
-                                && a.row_stride() != 1
-                                && let Some(a) = packed(a, scratch.blocks)
+                                && rows == EIGHT
+                                && let Destination::Arena(numbers, _) = &mut to
+                                && eight(numbers, accumulate, a, b, alpha).is_some()
                             {
-                                return product(to.matrix(), accumulate, a, b, alpha, self.par);
+                                return;
                             }
                             product(to.matrix(), accumulate, a, b, alpha, self.par);
                         },
@@ -361,15 +389,7 @@ impl<T: Scalar> Machine<'_, T> {
             Kernel::MatMul { lhs, rhs, alpha, accumulate } => {
                 return self.product(instruction, sight, to, scratch, (lhs, rhs, *alpha, *accumulate));
             }
-            Kernel::Copy { a, alpha } => {
-                let alpha = T::from_f64(*alpha);
-                match &mut to {
-                    Destination::Arena(numbers, _) => copy(numbers, see(a), alpha),
-                    Destination::Outside(matrix) => {
-                        zip!(matrix.rb_mut(), see(a)).for_each(|unzip!(to, a)| *to = alpha * *a)
-                    }
-                }
-            }
+            Kernel::Copy { a, alpha } => to.copy(see(a), T::from_f64(*alpha)),
             Kernel::Elementwise(pass) => return self.pass(pass, instruction, sight, to, scratch),
             Kernel::AddIdentity { alpha, factor } => {
                 let value = factor.as_ref().map_or(self.one, |factor| see(factor)[(0, 0)]);
@@ -391,16 +411,8 @@ impl<T: Scalar> Machine<'_, T> {
             Kernel::LogSumExp { a } => reduce::log_sum_exp(to.matrix(), see(a)),
             Kernel::Softmax { a } => reduce::softmax(to.matrix(), see(a)),
             Kernel::Factorize { a, alpha, lu } => {
-                let (mut dst, a) = (to.matrix(), see(a));
-                dst.copy_from(a);
-                if *alpha != 1.0 {
-                    for j in 0..dst.ncols() {
-                        for i in 0..dst.nrows() {
-                            dst[(i, j)] = scaled(*alpha, dst[(i, j)]);
-                        }
-                    }
-                }
-                factor::factorize(dst, &mut scratch.pivots[*lu], par, scratch.stack);
+                to.copy(see(a), T::from_f64(*alpha));
+                factor::factorize(to.matrix(), &mut scratch.pivots[*lu], par, scratch.stack);
                 return Ok(());
             }
             Kernel::Solve { factors: lu_of, lu, transposed } => {
@@ -523,23 +535,5 @@ impl<T: Scalar> Machine<'_, T> {
         let node = self.plan.graph.node(id);
         let formula = self.plan.graph.summary(id);
         Error::NonFinite { op: node.op.name(), formula, row, col, location: node.location }
-    }
-}
-
-/// `dst = alpha a`, stored by columns.
-fn copy<T: Scalar>(dst: &mut [T], a: MatRef<'_, T>, alpha: T) {
-    for (j, column) in dst.chunks_exact_mut(a.nrows().max(1)).enumerate() {
-        match a.col(j).try_as_col_major() {
-            Some(a) => {
-                for (entry, &a) in column.iter_mut().zip(a.as_slice()) {
-                    *entry = alpha * a;
-                }
-            }
-            None => {
-                for (i, entry) in column.iter_mut().enumerate() {
-                    *entry = alpha * a[(i, j)];
-                }
-            }
-        }
     }
 }

@@ -204,18 +204,18 @@ impl<T: Scalar> Program<T> {
     }
 
     fn bind(&mut self, inputs: &[(&str, MatRef<'_, T>)]) -> Result<(), Error> {
-        for (k, input) in self.plan.inputs.iter().enumerate() {
+        // Names are short: comparing them here takes less time than calling a function that does.
+        let same = |a: &str, b: &str| a.len() == b.len() && a.bytes().eq(b.bytes());
+        for (k, (input, bound)) in self.plan.inputs.iter().zip(&mut self.bound).enumerate() {
             // Bound in the program's order, a name is found at once.
-            let mut found = inputs.iter().enumerate().filter(|(_, (name, _))| *name == input.name);
-            let position = match inputs.get(k) {
-                Some((name, _)) if *name == input.name => k,
-                _ => match found.next() {
-                    Some((position, _)) => position,
+            let (position, matrix) = match inputs.get(k) {
+                Some((name, matrix)) if same(name, &input.name) => (k, matrix),
+                _ => match inputs.iter().position(|(name, _)| same(name, &input.name)) {
+                    Some(position) => (position, &inputs[position].1),
                     None => return Err(Error::Unbound { name: input.name.clone(), shape: input.shape }),
                 },
             };
-            self.bound[k] = position;
-            let matrix = inputs[position].1;
+            *bound = position;
             let shape = Shape::new(matrix.nrows(), matrix.ncols());
             if shape != input.shape {
                 return Err(Error::InputShape {

@@ -67,3 +67,7 @@ pub mod prelude {
         losses, reassociate, value_and_gradients, vjp,
     };
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -7,7 +7,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
 /// `dst = alpha a b`, or `dst += alpha a b`.
-#[inline]
+#[inline(always)]
 pub(crate) fn product<T: Scalar>(
     dst: MatMut<'_, T>,
     accumulate: bool,
@@ -149,4 +149,56 @@ pub(crate) fn packed<'p, T: Scalar>(a: MatRef<'_, T>, pack: &'p mut [T]) -> Opti
         }
     }
     Some(MatRef::from_column_major_slice(pack, rows, cols))
+}
+
+/// Rows of the products that [`eight`] computes.
+pub(crate) const EIGHT: usize = 8;
+
+/// `dst = alpha a b`, or `dst += alpha a b`, of at most 8×8, with eight rows, if `a` is stored by columns.
+///
+/// Eight `f32` fill two of the registers that every x86-64 has, so that a column of `dst` stays in them; eight `f64` do
+/// not, and are left to faer.
+#[inline(always)]
+pub(crate) fn eight<T: Scalar>(
+    dst: &mut [T],
+    accumulate: bool,
+    a: MatRef<'_, T>,
+    b: MatRef<'_, T>,
+    alpha: T,
+) -> Option<()> {
+    if size_of::<T>() > size_of::<f32>() {
+        return None;
+    }
+    let (none, inner) = ([T::default(); EIGHT], a.ncols());
+    let mut columns = [&none; EIGHT];
+    for (k, column) in columns.iter_mut().enumerate().take(inner) {
+        *column = a.col(k).try_as_col_major()?.as_slice().first_chunk()?;
+    }
+    let mut factors = [[T::default(); EIGHT]; EIGHT];
+    if b.row_stride() == 1 {
+        for (j, factors) in factors.iter_mut().enumerate().take(b.ncols()) {
+            for (to, &from) in factors.iter_mut().zip(b.col(j).try_as_col_major()?.as_slice()) {
+                *to = from;
+            }
+        }
+    } else {
+        let stored = b.transpose();
+        for k in 0..inner {
+            for (to, &from) in factors.iter_mut().zip(stored.col(k).try_as_col_major()?.as_slice()) {
+                to[k] = from;
+            }
+        }
+    }
+    for (dst, factors) in dst.as_chunks_mut::<EIGHT>().0.iter_mut().zip(&factors) {
+        let mut sums = [T::default(); EIGHT];
+        for (column, &factor) in columns.iter().zip(factors) {
+            for (sum, &a) in sums.iter_mut().zip(*column) {
+                *sum += a * factor;
+            }
+        }
+        for (dst, sum) in dst.iter_mut().zip(sums) {
+            *dst = if accumulate { *dst + alpha * sum } else { alpha * sum };
+        }
+    }
+    Some(())
 }
