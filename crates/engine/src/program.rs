@@ -54,9 +54,10 @@ impl Options {
 
 /// A compiled program: several outputs at once, planned from the shapes.
 ///
-/// Inputs are read where they are, whatever their strides. After the first run, running allocates nothing; the
-/// same inputs give the same bits. A program is `Send` and can be cloned for another thread (the clone has
-/// memory of its own), and it holds no reference to the tape.
+/// Inputs are read where they are, whatever their strides. Running allocates nothing (but for faer's packing
+/// buffer, once for every thread that computes a large product), and the same inputs give the same bits. A
+/// program is `Send` and can be cloned for another thread (the clone has memory of its own), and it holds no
+/// reference to the tape.
 pub struct Program<T: Scalar> {
     plan: Arc<Plan>,
     options: Options,
@@ -157,7 +158,7 @@ impl<T: Scalar> Program<T> {
     ///
     /// # Errors
     /// [`Error::Unbound`], [`Error::UnknownInput`], [`Error::BoundTwice`], [`Error::InputShape`],
-    /// [`Error::Undefined`], [`Error::Singular`], [`Error::NonFinite`], [`Error::OutOfMemory`].
+    /// [`Error::Undefined`], [`Error::Singular`], [`Error::NonFinite`].
     pub fn run(&mut self, inputs: &[(&str, MatRef<'_, T>)]) -> Result<Outputs<'_, T>, Error> {
         self.execute(inputs, None)?;
         Ok(Outputs { plan: &self.plan, arena: self.memory.arena() })
