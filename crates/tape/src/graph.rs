@@ -2,6 +2,7 @@ use crate::op::Name;
 use crate::{Op, Shape};
 use smallvec::SmallVec;
 use std::panic::Location;
+use std::sync::LazyLock;
 
 /// A node's index in its graph. Arguments always have smaller indices than their users.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -45,18 +46,25 @@ pub struct Graph {
     pub(crate) outputs: Vec<NodeId>,
 }
 
+/// What stands for a node that a graph does not have.
+static NOTHING: LazyLock<Node> = LazyLock::new(|| Node {
+    op: Op::Zeros,
+    args: Args::new(),
+    shape: Shape::new(0, 0),
+    location: Location::caller(),
+    name: None,
+    symbolic: false,
+});
+
 impl Graph {
     /// All nodes; a [`NodeId`] of this graph is an index into them.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// The node `id` of this graph.
-    ///
-    /// # Panics
-    /// If `id` comes from a larger graph.
+    /// The node `id` of this graph; an empty matrix of zeros if `id` comes from a larger one.
     pub fn node(&self, id: NodeId) -> &Node {
-        &self.nodes[id.index()]
+        self.nodes.get(id.index()).unwrap_or(&NOTHING)
     }
 
     /// Every node with its identifier, arguments first.
