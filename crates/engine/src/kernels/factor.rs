@@ -1,5 +1,6 @@
 //! LU factors and what is computed from them.
 
+use super::reduce::sum_of_sizes;
 use super::registers;
 use crate::Scalar;
 use faer::dyn_stack::{MemStack, StackReq};
@@ -64,6 +65,7 @@ pub(crate) fn factorize<T: Scalar>(mut a: MatMut<'_, T>, p: &mut Pivots<T>, par:
 /// test does not depend on how rows and columns are scaled.
 fn vanishing<T: Scalar>(factors: MatRef<'_, T>, work: &mut [T]) -> Option<usize> {
     let (n, at) = (factors.nrows(), |i: usize, j: usize| factors[(i, j)]);
+    let suspicious = T::from_f64(2.0) * sqrt(&T::EPSILON);
     let (w, rest) = work.split_at_mut(n);
     let (z, uz) = rest.split_at_mut(n);
     (0..n).find(|&k| {
@@ -71,9 +73,12 @@ fn vanishing<T: Scalar>(factors: MatRef<'_, T>, work: &mut [T]) -> Option<usize>
         if pivot == T::default() {
             return true;
         }
-        // Only a pivot that is small beside the terms of its own sum, or the last, is worth a closer look: O(n²).
-        let terms = (0..k).fold(pivot, |sum, j| sum + (at(k, j) * at(j, k)).abs());
-        if pivot > T::from_f64(4096.0) * T::EPSILON * terms && k + 1 < n {
+        // Only a pivot that is small beside the terms of its own sum is worth a closer look, which takes O(n²). As no
+        // entry of L is larger than 1, the column of U bounds those terms, and it is contiguous.
+        let small = |bound: T| pivot <= suspicious * bound;
+        let column = factors.col(k).try_as_col_major().and_then(|column| column.as_slice().get(..=k));
+        let terms = || (0..k).fold(pivot, |sum, j| sum + (at(k, j) * at(j, k)).abs());
+        if !column.is_none_or(|column| small(sum_of_sizes(column))) || !small(terms()) {
             return false;
         }
         (w[k], z[k]) = (T::from_f64(1.0), T::from_f64(1.0));

@@ -6,19 +6,30 @@ use faer::{MatMut, MatRef};
 /// Independent partial sums, so that additions do not wait for each other.
 const LANES: usize = 8;
 
+/// `Σ aᵢ bᵢ`
 #[inline]
 pub(crate) fn dot<T: Scalar>(a: &[T], b: &[T]) -> T {
+    sum_of(a, b, |a, b| a * b)
+}
+
+/// `Σ |aᵢ|`
+pub(crate) fn sum_of_sizes<T: Scalar>(a: &[T]) -> T {
+    sum_of(a, a, |a, _| a.abs())
+}
+
+#[inline(always)]
+fn sum_of<T: Scalar>(a: &[T], b: &[T], term: impl Fn(T, T) -> T) -> T {
     let mut sums = [T::default(); LANES];
     let (a_blocks, a_rest) = a.as_chunks::<LANES>();
     let (b_blocks, b_rest) = b.as_chunks::<LANES>();
     for (a, b) in a_blocks.iter().zip(b_blocks) {
         for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
+            *sum += term(a, b);
         }
     }
     let mut total = T::default();
     for (&a, &b) in a_rest.iter().zip(b_rest) {
-        total += a * b;
+        total += term(a, b);
     }
     sums.into_iter().fold(total, |total, sum| total + sum)
 }
