@@ -33,6 +33,8 @@ pub struct Node {
     pub name: Option<Name>,
     /// Whether the value depends on an [`Op::Symbol`].
     pub symbolic: bool,
+    /// The identity by which it took the place of something that costs more, if that is where it comes from.
+    pub identity: Option<&'static str>,
 }
 
 /// Nodes in topological order: what a tape has recorded, or the part of it that some outputs need.
@@ -54,6 +56,7 @@ static NOTHING: LazyLock<Node> = LazyLock::new(|| Node {
     location: Location::caller(),
     name: None,
     symbolic: false,
+    identity: None,
 });
 
 impl Graph {

@@ -23,6 +23,8 @@ pub(crate) struct Recorder {
     interned: HashMap<String, Name>,
     inputs: Vec<NodeId>,
     input_of_name: HashMap<Name, NodeId>,
+    /// The identity that is being applied.
+    pub(crate) identity: Option<&'static str>,
 }
 
 impl Recorder {
@@ -134,7 +136,8 @@ impl Recorder {
     fn push(&mut self, op: Op, args: Args, shape: Shape, at: At) -> NodeId {
         let id = NodeId(self.graph.nodes.len() as u32);
         let symbolic = matches!(op, Op::Symbol(_)) || args.iter().any(|&arg| self.graph.node(arg).symbolic);
-        self.graph.nodes.push(Node { op, args, shape, location: at, name: None, symbolic });
+        let identity = self.identity;
+        self.graph.nodes.push(Node { op, args, shape, location: at, name: None, symbolic, identity });
         id
     }
 

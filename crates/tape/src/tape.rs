@@ -118,6 +118,15 @@ impl Tape {
         result
     }
 
+    /// Notes on what `record` records the identity by which it replaces what was written, such as
+    /// `tr(A B) = ⟨Aᵀ, B⟩`, for whoever reads the plan of a program.
+    pub fn by<R>(&self, identity: &'static str, record: impl FnOnce() -> R) -> R {
+        let before = self.recorder.borrow_mut().identity.replace(identity);
+        let result = record();
+        self.recorder.borrow_mut().identity = before;
+        result
+    }
+
     /// A snapshot of the nodes that `outputs` need.
     ///
     /// # Errors
