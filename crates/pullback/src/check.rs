@@ -20,7 +20,7 @@
 //! # Ok::<(), pullback::Error>(())
 //! ```
 
-use crate::{Error, Program, Scalar, Shape, Var, gradient, hvp, jvp, substitute, vjp};
+use crate::{Error, Program, Scalar, Shape, Structure, Var, gradient, hvp, jvp, substitute, vjp};
 use faer::{Mat, MatRef};
 use std::fmt;
 
@@ -347,7 +347,7 @@ impl<'a, T: Scalar> Bench<'a, T> {
         Bench { inputs, random: Vec::new() }
     }
 
-    /// An input of the shape of `like`, bound to random numbers.
+    /// A direction in which `like` can vary: an input of its shape, bound to random numbers.
     fn direction<'t>(&mut self, name: &str, like: Var<'t>) -> Result<Var<'t>, Error> {
         let shape = like.check()?.shape();
         let name = format!("check {name} {shape}");
@@ -355,7 +355,10 @@ impl<'a, T: Scalar> Bench<'a, T> {
             let seed = name.bytes().fold(7u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
             self.random.push((name.clone(), random(shape.rows, shape.cols, seed)));
         }
-        Ok(like.tape().input(&name, shape))
+        let direction = like.tape().input(&name, shape);
+        // Symmetric matrices vary among themselves.
+        let free = like.structure() == Structure::General || shape.is_scalar();
+        Ok(if free { direction } else { 0.5 * (direction + direction.t()) })
     }
 
     /// `y` itself if it is 1×1, else `⟨G, y⟩`.

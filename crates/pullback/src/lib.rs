@@ -48,7 +48,7 @@ pub use pullback_engine::{Definition, Options, Outputs, Parallelism, Program, Sc
 pub use pullback_rules::{
     Derivation, derivation, gradient, hvp, jvp, reassociate, substitute, transpose, vjp,
 };
-pub use pullback_tape::{Function, Shape, Tape, Var};
+pub use pullback_tape::{Declaration, Function, Shape, Structure, Tape, Var};
 
 /// The version of faer in whose matrices this library speaks.
 pub use faer;

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::book::{At, Rule, rule};
-use pullback_tape::{Node, Slot, Tape, Var};
+use pullback_tape::{Node, Slot, Structure, Tape, Var};
 use std::panic::Location;
 
 /// The gradient `∇f` of a 1×1 expression in each of `wrt`, by `f(X + ε) = f(X) + ⟨∇f(X), ε⟩ + o(‖ε‖)`.
@@ -10,6 +10,9 @@ use std::panic::Location;
 /// The results are expressions on the same tape, of the shapes of `wrt`: they print, compile and
 /// can be differentiated again. What the loss does not depend on has gradient zero. `wrt` need not be inputs;
 /// an intermediate value has its cotangent. Time is linear in the nodes between `wrt` and `loss`.
+///
+/// If `X` is known to be symmetric, so is `∇f`, and the definition holds for every symmetric `ε`: that is the
+/// orthogonal projection `½ (G + Gᵀ)` of the gradient `G` in a matrix that is free.
 ///
 /// ```
 /// # use pullback_tape::Tape;
@@ -44,10 +47,19 @@ pub fn gradient<'t>(loss: Var<'t>, wrt: &[Var<'t>]) -> Result<Vec<Var<'t>>, Erro
 /// A mistake recorded in one of the expressions; [`Error::SeedShape`].
 pub fn vjp<'t>(y: Var<'t>, wrt: &[Var<'t>], y_bar: Var<'t>) -> Result<Vec<Var<'t>>, Error> {
     check_seed("cotangent", y, y_bar)?;
-    pull(y, wrt, y_bar, Kind::Differentiable)
+    let bars = pull(y, wrt, y_bar, Kind::Differentiable)?;
+    Ok(bars.into_iter().zip(wrt).map(|(bar, &x)| projected(bar, x)).collect())
+}
+
+/// A cotangent of `x`, projected on the symmetric matrices if `x` is one: the adjoint of their inclusion.
+fn projected<'t>(bar: Var<'t>, x: Var<'t>) -> Var<'t> {
+    let free = x.structure() == Structure::General || bar.structure() != Structure::General;
+    if free { bar } else { 0.5 * (bar + bar.t()) }
 }
 
 /// The Jacobian-vector product: the Fréchet derivative of `y` along the given tangents, `Σ D y(X)[x_dot]`.
+///
+/// The tangent of what is known to be symmetric has to be symmetric.
 ///
 /// ```
 /// # use pullback_tape::Tape;
@@ -127,7 +139,7 @@ pub fn hvp<'t>(loss: Var<'t>, directions: &[(Var<'t>, Var<'t>)]) -> Result<Vec<V
 /// mistake recorded in one of the expressions.
 pub fn transpose<'t>(y: Var<'t>, x: Var<'t>, y_bar: Var<'t>) -> Result<Var<'t>, Error> {
     check_seed("cotangent", y, y_bar)?;
-    one(pull(y, &[x], y_bar, Kind::Linear)?, x)
+    Ok(projected(one(pull(y, &[x], y_bar, Kind::Linear)?, x)?, x))
 }
 
 /// `y` with `new` in the place of `old`, recorded anew.

@@ -32,8 +32,11 @@ pub enum Error {
         /// Where it was written.
         location: &'static Location<'static>,
     },
-    /// An input's name was declared before with another shape.
-    #[error("input `{name}` is {shape} here ({location}) and was declared {first} before ({first_location})")]
+    /// An input's name was declared before with another shape, or something else was said about it.
+    #[error(
+        "input `{name}` is {shape} here ({location}) and was declared {first}{} before ({first_location})",
+        if shape == first { ", but not as here," } else { "" }
+    )]
     InputRedeclared {
         /// The name.
         name: String,

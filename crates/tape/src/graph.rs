@@ -1,5 +1,5 @@
 use crate::op::Name;
-use crate::{Op, Shape};
+use crate::{Op, Shape, Structure};
 use smallvec::SmallVec;
 use std::panic::Location;
 use std::sync::LazyLock;
@@ -33,6 +33,10 @@ pub struct Node {
     pub name: Option<Name>,
     /// Whether the value depends on an [`Op::Symbol`].
     pub symbolic: bool,
+    /// Whether the value depends on nothing but literals and inputs that were declared constant.
+    pub constant: bool,
+    /// What is known of it from how it is written.
+    pub structure: Structure,
     /// The identity by which it took the place of something that costs more, if that is where it comes from.
     pub identity: Option<&'static str>,
 }
@@ -56,6 +60,8 @@ static NOTHING: LazyLock<Node> = LazyLock::new(|| Node {
     location: Location::caller(),
     name: None,
     symbolic: false,
+    constant: true,
+    structure: Structure::General,
     identity: None,
 });
 

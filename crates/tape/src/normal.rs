@@ -7,7 +7,8 @@
 use crate::formula;
 use crate::graph::{Args, Graph, Node, NodeId};
 use crate::op::{Function, Literal, Name};
-use crate::{Error, Op, Shape, Slot};
+use crate::structure;
+use crate::{Declaration, Error, Op, Shape, Slot, Structure};
 use smallvec::{SmallVec, smallvec};
 use std::collections::HashMap;
 use std::panic::Location;
@@ -54,22 +55,46 @@ impl Recorder {
         self.inputs.iter().map(of).collect()
     }
 
-    pub(crate) fn input(&mut self, name: &str, shape: Shape, at: At) -> Result<NodeId, usize> {
+    pub(crate) fn input(
+        &mut self,
+        name: &str,
+        shape: Shape,
+        declaration: Option<Declaration>,
+        at: At,
+    ) -> Result<NodeId, usize> {
         let key = self.intern_name(name);
         if let Some(&id) = self.input_of_name.get(&key) {
             let first = self.graph.node(id);
-            if first.shape == shape {
+            let same = |it: Declaration| {
+                it.constant == first.constant && (shape.is_scalar() || it.structure == first.structure)
+            };
+            if first.shape == shape && declaration.is_none_or(same) {
                 return Ok(id);
             }
+            let (first_shape, first_location) = (first.shape, first.location);
             return Err(self.mistake(Error::InputRedeclared {
                 name: name.to_owned(),
                 shape,
-                first: first.shape,
+                first: first_shape,
                 location: at,
-                first_location: self.graph.node(id).location,
+                first_location,
+            }));
+        }
+        let Declaration { structure, constant } = declaration.unwrap_or_default();
+        if structure != Structure::General && !shape.is_square() {
+            let problem = format!("{shape} is not square");
+            return Err(self.mistake(Error::Shape {
+                op: "declare",
+                formula: name.to_owned(),
+                shapes: vec![shape],
+                problem,
+                location: at,
             }));
         }
         let id = self.leaf(Op::Input(key), shape, at)?;
+        let node = &mut self.graph.nodes[id.index()];
+        node.constant = constant;
+        node.structure = node.structure.max(structure);
         self.inputs.push(id);
         self.input_of_name.insert(key, id);
         Ok(id)
@@ -136,8 +161,18 @@ impl Recorder {
     fn push(&mut self, op: Op, args: Args, shape: Shape, at: At) -> NodeId {
         let id = NodeId(self.graph.nodes.len() as u32);
         let symbolic = matches!(op, Op::Symbol(_)) || args.iter().any(|&arg| self.graph.node(arg).symbolic);
-        let identity = self.identity;
-        self.graph.nodes.push(Node { op, args, shape, location: at, name: None, symbolic, identity });
+        let varies = matches!(op, Op::Input(_) | Op::Symbol(_) | Op::Opaque { .. });
+        self.graph.nodes.push(Node {
+            op,
+            shape,
+            location: at,
+            name: None,
+            symbolic,
+            constant: !varies && args.iter().all(|&arg| self.graph.node(arg).constant),
+            structure: structure::of(&self.graph, op, &args, shape),
+            identity: self.identity,
+            args,
+        });
         id
     }
 
@@ -339,7 +374,7 @@ impl Recorder {
         match (node.op, &node.args[..]) {
             _ if shape.is_scalar() => Some(x),
             (Op::Transpose, &[y]) => Some(y),
-            (Op::Identity, _) => Some(x),
+            _ if node.structure >= Structure::Symmetric => Some(x),
             (Op::Ones, _) => Some(self.ones(shape.transposed(), location)),
             _ => None,
         }

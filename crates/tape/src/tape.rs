@@ -1,7 +1,7 @@
 use crate::graph::{Graph, NodeId};
 use crate::normal::Recorder;
 use crate::op::{Literal, Name};
-use crate::{Error, Op, Shape, Var};
+use crate::{Declaration, Error, Op, Shape, Structure, Var};
 use std::cell::{Cell, Ref, RefCell};
 use std::panic::Location;
 
@@ -40,9 +40,52 @@ impl Tape {
     /// (deferred) [`Error::InputRedeclared`] if the name was declared with another shape, [`Error::TooLarge`].
     #[track_caller]
     pub fn input(&self, name: &str, shape: impl Into<Shape>) -> Var<'_> {
-        let (shape, location) = (shape.into(), Location::caller());
-        let id = self.recorder.borrow_mut().input(name, shape, location);
+        let id = self.recorder.borrow_mut().input(name, shape.into(), None, Location::caller());
         self.wrap(id)
+    }
+
+    /// An input of which more is known.
+    ///
+    /// # Errors
+    /// (deferred) Those of [`input`](Tape::input), also if something else was declared before; [`Error::Shape`] if a
+    /// symmetric matrix is not square.
+    #[track_caller]
+    pub fn declare(&self, name: &str, shape: impl Into<Shape>, declaration: Declaration) -> Var<'_> {
+        let (shape, declaration) = (shape.into(), Some(declaration));
+        let id = self.recorder.borrow_mut().input(name, shape, declaration, Location::caller());
+        self.wrap(id)
+    }
+
+    /// Data: an input that stays the same from run to run.
+    ///
+    /// A program computes what depends on constants alone once, when they are bound. See [`declare`](Tape::declare).
+    #[track_caller]
+    pub fn constant(&self, name: &str, shape: impl Into<Shape>) -> Var<'_> {
+        self.declare(name, shape, Declaration::new().constant())
+    }
+
+    /// A symmetric n×n input.
+    ///
+    /// A gradient in it is the symmetric one: `f(A + ε) = f(A) + ⟨∇f(A), ε⟩ + o(‖ε‖)` for every *symmetric* ε.
+    /// See [`declare`](Tape::declare).
+    #[track_caller]
+    pub fn symmetric(&self, name: &str, n: usize) -> Var<'_> {
+        self.declare(name, (n, n), Declaration::new().structure(Structure::Symmetric))
+    }
+
+    /// A symmetric positive definite n×n input: it is factorized by Cholesky.
+    ///
+    /// A gradient in it is that of a [symmetric](Tape::symmetric) input.
+    ///
+    /// ```
+    /// use pullback_tape::Tape;
+    /// let tape = Tape::new();
+    /// let (k, y) = (tape.positive_definite("K", 3), tape.input("y", (3, 1)));
+    /// assert_eq!((y.t() * k.inv().t() * y + k.log_det()).to_string(), "yᵀ K⁻¹ y + log |det K|");
+    /// ```
+    #[track_caller]
+    pub fn positive_definite(&self, name: &str, n: usize) -> Var<'_> {
+        self.declare(name, (n, n), Declaration::new().structure(Structure::Definite))
     }
 
     /// A fresh perturbation, to differentiate with on paper: it prints, and no program can evaluate it.

@@ -1,6 +1,6 @@
 use crate::graph::{Node, NodeId};
 use crate::op::{Function, Literal};
-use crate::{Error, Op, Shape, Tape};
+use crate::{Error, Op, Shape, Structure, Tape};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::panic::Location;
 
@@ -93,6 +93,11 @@ impl<'t> Var<'t> {
             Op::Scalar(c) => c.value() == 0.0,
             _ => false,
         })
+    }
+
+    /// What is known of it from how it is written.
+    pub fn structure(self) -> Structure {
+        self.node().map_or(Structure::General, |node| node.structure)
     }
 
     /// Whether both are the same expression.

@@ -13,7 +13,7 @@ mod solves;
 
 use pullback::faer::Mat;
 use pullback::prelude::*;
-use pullback::{Function, Scalar, check};
+use pullback::{Function, Scalar, Structure, check};
 use pullback_tape::Op;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,6 +66,11 @@ fn matrix<T: Scalar>(domain: Domain, (rows, cols): (usize, usize), seed: u64) ->
     })
 }
 
+/// `½ (A + Aᵀ)`, exactly symmetric.
+fn symmetrized<T: Scalar>(a: &Mat<T>) -> Mat<T> {
+    Mat::from_fn(a.nrows(), a.ncols(), |i, j| T::from_f64(0.5) * (a[(i, j)] + a[(j, i)]))
+}
+
 fn run<T: Scalar>(case: &Case) -> Vec<String> {
     let mut failures = Vec::new();
     for &dims in case.shapes {
@@ -73,7 +78,11 @@ fn run<T: Scalar>(case: &Case) -> Vec<String> {
         let (y, xs) = (case.build)(&tape, dims);
         let inputs: Vec<_> = (1..)
             .zip(tape.inputs())
-            .map(|(seed, (name, shape))| (name, matrix::<T>(case.domain, (shape.rows, shape.cols), seed)))
+            .map(|(seed, (name, shape))| {
+                let symmetric = tape.input(&name, shape).structure() >= Structure::Symmetric;
+                let matrix = matrix::<T>(case.domain, (shape.rows, shape.cols), seed);
+                (name, if symmetric { symmetrized(&matrix) } else { matrix })
+            })
             .collect();
         let bound: Vec<_> = inputs.iter().map(|(name, matrix)| (name.as_str(), matrix.as_ref())).collect();
         match check::derivatives(y, &xs, &bound) {
@@ -161,7 +170,11 @@ fn a_rule_off_by_a_thousandth_is_caught() {
         let (y, xs) = (case.build)(&tape, case.shapes[0]);
         let inputs: Vec<_> = (1..)
             .zip(tape.inputs())
-            .map(|(seed, (name, shape))| (name, matrix::<f64>(case.domain, (shape.rows, shape.cols), seed)))
+            .map(|(seed, (name, shape))| {
+                let symmetric = tape.input(&name, shape).structure() >= Structure::Symmetric;
+                let matrix = matrix::<f64>(case.domain, (shape.rows, shape.cols), seed);
+                (name, if symmetric { symmetrized(&matrix) } else { matrix })
+            })
             .collect();
         let bound: Vec<_> = inputs.iter().map(|(name, matrix)| (name.as_str(), matrix.as_ref())).collect();
         let f = y.norm_squared();

@@ -41,4 +41,25 @@ pub(crate) const CASES: &[Case] = &[
         let k = a * a.t() + s.square() * t.identity(m);
         (b.inner(k.solve(b)) + k.log_det(), vec![a, b, s])
     }),
+    case("symmetric", |t, (m, _, n)| {
+        let (a, b) = (t.symmetric("A", m), t.input("B", (m, n)));
+        (b.inner(a.solve(b)) + (a * b * b.t() * a).trace() + a.log_det(), vec![a, b])
+    }),
+    case("inverse of a symmetric matrix", |t, (m, _, n)| {
+        let (a, b) = (t.symmetric("A", m), t.input("B", (m, n)));
+        (a.inv() * b, vec![a, b])
+    }),
+    case("positive definite", |t, (m, _, n)| {
+        let (a, b) = (t.positive_definite("A", m), t.input("B", (m, n)));
+        (a.solve(b), vec![a, b])
+    }),
+    case("Gaussian likelihood with Cholesky", |t, (m, _, n)| {
+        let (a, b) = (t.positive_definite("A", m), t.input("B", (m, n)));
+        (0.5 * b.inner(a.solve(b)) + 0.5 * a.log_det() + a.inv().trace() + a.det(), vec![a, b])
+    }),
+    case("definite by construction", |t, (m, _, n)| {
+        let (a, b) = (t.input("A", (m, m)), t.input("B", (m, n)));
+        let k = a * a.t() + 0.5 * t.identity(m);
+        (b.inner(k.solve(b)) + k.log_det(), vec![a, b])
+    }),
 ];

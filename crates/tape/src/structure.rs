@@ -1,0 +1,168 @@
+//! What is known of a matrix from how it is written.
+
+use crate::graph::{Graph, NodeId};
+use crate::op::Function;
+use crate::{Op, Shape};
+use smallvec::SmallVec;
+
+/// Whether a square matrix is known to be symmetric, and definite.
+///
+/// It is declared for an input, or follows from how an expression is written: `X Xᵀ` is semidefinite, and
+/// `X Xᵀ + σ I` with a positive σ is definite. A 1×1 is semidefinite if it is not negative, and definite if it is positive.
+/// Nothing is concluded from numbers. In order: what is further down implies what stands above.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Structure {
+    /// Nothing is known.
+    #[default]
+    General,
+    /// `Aᵀ = A`.
+    Symmetric,
+    /// Symmetric, and `xᵀ A x ≥ 0` for every x.
+    Semidefinite,
+    /// Symmetric, and `xᵀ A x > 0` for every x but 0.
+    Definite,
+}
+
+/// What is said about an input besides its name and shape.
+///
+/// ```
+/// use pullback_tape::{Declaration, Structure, Tape};
+/// let tape = Tape::new();
+/// let k = tape.declare("K", (5, 5), Declaration::new().structure(Structure::Definite).constant());
+/// assert!(k.t().same(k));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Declaration {
+    pub(crate) structure: Structure,
+    pub(crate) constant: bool,
+}
+
+impl Declaration {
+    /// Nothing is said.
+    pub fn new() -> Self {
+        Declaration::default()
+    }
+
+    /// What is known of a square matrix.
+    pub fn structure(mut self, structure: Structure) -> Self {
+        self.structure = structure;
+        self
+    }
+
+    /// The input is data that stays the same from run to run.
+    pub fn constant(mut self) -> Self {
+        self.constant = true;
+        self
+    }
+}
+
+impl Structure {
+    fn symmetric(self) -> bool {
+        self >= Structure::Symmetric
+    }
+
+    /// What is left of it when nothing is known of signs any more.
+    fn unsigned(self) -> Structure {
+        self.min(Structure::Symmetric)
+    }
+}
+
+/// Longer chains are not searched for symmetry.
+const LONGEST_CHAIN: usize = 24;
+
+/// What is known of `op` applied to `args`.
+pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Structure {
+    use Structure::{Definite, General, Semidefinite, Symmetric};
+    if !shape.is_square() {
+        return General;
+    }
+    let at = |i: usize| args.get(i).map_or(General, |&arg| graph.node(arg).structure);
+    let (a, b) = (at(0), at(1));
+    let known = match op {
+        Op::Identity => Definite,
+        Op::Zeros | Op::Ones => Semidefinite,
+        Op::Scalar(c) if c.value() > 0.0 => Definite,
+        Op::Scalar(c) if c.value() == 0.0 => Semidefinite,
+        Op::Add if a >= Semidefinite && b >= Semidefinite => a.max(b),
+        Op::Add if args.len() == 2 && mirrors(graph, args[0], args[1]) => Symmetric,
+        Op::Add | Op::Quotient => a.min(b).unsigned(),
+        Op::Scale(c) if c.value() > 0.0 => a,
+        Op::Scale(_) | Op::Transpose => a.unsigned(),
+        Op::ScaleBy if a >= Semidefinite => a.min(b).max(b.unsigned()),
+        Op::ScaleBy => b.unsigned(),
+        // Schur: the entrywise product of semidefinite matrices is semidefinite (Horn & Johnson, §7.5).
+        Op::Hadamard if a >= Semidefinite => a.min(b).max(b.unsigned()),
+        Op::Hadamard => a.min(b).unsigned(),
+        Op::MatMul => palindrome(graph, args),
+        Op::Inverse if a >= Semidefinite => Definite,
+        Op::Inverse => a,
+        Op::Norm => Semidefinite,
+        Op::Trace if a >= Semidefinite => Semidefinite,
+        Op::Inner if args.len() == 2 && args[0] == args[1] => Semidefinite,
+        Op::Det if a == Definite => Definite,
+        Op::Map(f) if shape.is_scalar() => match f {
+            Function::Exp | Function::Softplus | Function::Sigmoid => Definite,
+            Function::Square | Function::Sqrt | Function::Abs | Function::Relu | Function::Step => {
+                Semidefinite
+            }
+            Function::Recip | Function::PseudoRecip => a,
+            _ => Symmetric,
+        },
+        Op::Map(_) => a.unsigned(),
+        _ => General,
+    };
+    if shape.is_scalar() { known.max(Symmetric) } else { known }
+}
+
+/// Whether one is the transpose of the other.
+fn mirrors(graph: &Graph, a: NodeId, b: NodeId) -> bool {
+    let transpose_of = |x: NodeId, y: NodeId| {
+        let node = graph.node(x);
+        node.op == Op::Transpose && node.args.first() == Some(&y)
+    };
+    transpose_of(a, b) || transpose_of(b, a)
+}
+
+/// A factor of a chain of products: a node, whether it is transposed, and whether it is inverted.
+type Factor = (NodeId, bool, bool);
+
+/// `X S Xᵀ` is symmetric if S is, and semidefinite if S is or if there is no S.
+fn palindrome(graph: &Graph, args: &[NodeId]) -> Structure {
+    let mut factors: SmallVec<[Factor; LONGEST_CHAIN]> = SmallVec::new();
+    let mut pending: SmallVec<[(NodeId, bool); LONGEST_CHAIN]> =
+        args.iter().rev().map(|&arg| (arg, false)).collect();
+    while let Some((id, transposed)) = pending.pop() {
+        let node = graph.node(id);
+        match (node.op, &node.args[..]) {
+            (Op::Transpose, &[x]) => pending.push((x, !transposed)),
+            (Op::MatMul, &[a, b]) => {
+                pending.extend(if transposed { [(a, true), (b, true)] } else { [(b, false), (a, false)] })
+            }
+            (Op::Solve, &[a, b]) if !transposed => {
+                factors.push((a, false, true));
+                pending.push((b, false));
+            }
+            (Op::Inverse, &[a]) => factors.push((a, transposed, true)),
+            _ => factors.push((id, transposed, false)),
+        }
+        if factors.len() + pending.len() > LONGEST_CHAIN {
+            return Structure::General;
+        }
+    }
+    let mirrored = |&(x, t, inverted): &Factor, &(y, u, inverted_too): &Factor| {
+        x == y && inverted == inverted_too && (t != u || graph.node(x).structure.symmetric())
+    };
+    let (mut rest, mut outer) = (&factors[..], true);
+    while let [first, middle @ .., last] = rest
+        && outer
+    {
+        outer = mirrored(first, last);
+        rest = middle;
+    }
+    match rest {
+        _ if !outer => Structure::General,
+        [] => Structure::Semidefinite,
+        // Nothing is known of the rank of the others.
+        [(center, ..), ..] => graph.node(*center).structure.min(Structure::Semidefinite),
+    }
+}
