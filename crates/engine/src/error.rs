@@ -98,6 +98,32 @@ pub enum Error {
         /// Where the op was written.
         location: &'static Location<'static>,
     },
+    /// A matrix that was declared or written as positive definite is not, to working precision.
+    #[error(
+        "{op}: `{formula}` is not positive definite to working precision: pivot {pivot} is not positive ({location})"
+    )]
+    NotPositiveDefinite {
+        /// The op that factorizes the matrix.
+        op: &'static str,
+        /// The matrix.
+        formula: String,
+        /// The first pivot that is not positive.
+        pivot: usize,
+        /// Where the op was written.
+        location: &'static Location<'static>,
+    },
+    /// A matrix that was declared symmetric is not.
+    #[error(
+        "input `{name}` is symmetric, but the matrix bound to it differs at ({row}, {col}) from ({col}, {row})"
+    )]
+    NotSymmetric {
+        /// The input's name.
+        name: String,
+        /// The row of an entry that differs from its mirror image.
+        row: usize,
+        /// The column of that entry.
+        col: usize,
+    },
     /// A value is infinite or NaN, and the program was told to look.
     #[error("{op}: `{formula}` is not finite at row {row}, column {col} ({location})")]
     NonFinite {

@@ -8,13 +8,17 @@
 use crate::Error;
 use crate::homes;
 use crate::plan::{
-    Arg, Buffer, Elementwise, Input, Instruction, Kernel, Place, Plan, Repeat, Slot, Step, View,
+    Arg, Buffer, Elementwise, Factorization, Input, Instruction, Kernel, Method, Place, Plan, Repeat, Slot,
+    Step, View,
 };
-use pullback_tape::{Graph, Node, NodeId, Op, Shape};
+use pullback_tape::{Graph, Node, NodeId, Op, Shape, Structure};
 use std::collections::HashMap;
 
 /// One elementwise pass has at most so many operations, which also bounds the recursion.
 const LONGEST_CHAIN: u32 = 12;
+
+/// Smaller symmetric products are computed whole: that takes no longer than half of them and a copy.
+const FROM_SYMMETRIC: usize = 32;
 
 /// A matrix that is known up to a coefficient that is not applied yet.
 #[derive(Clone, Copy)]
@@ -34,8 +38,8 @@ struct Lowering<'g> {
     owners: Vec<NodeId>,
     inputs: Vec<Input>,
     functions: Vec<String>,
-    lu_of: HashMap<NodeId, (Buffer, usize)>,
-    lus: Vec<usize>,
+    factors_of: HashMap<NodeId, (Buffer, usize)>,
+    factorizations: Vec<Factorization>,
 }
 
 pub(crate) fn lower(graph: Graph, declared: Vec<String>) -> Result<Plan, Error> {
@@ -49,8 +53,8 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>) -> Result<Plan, Error> 
         owners: Vec::new(),
         inputs: Vec::new(),
         functions: Vec::new(),
-        lu_of: HashMap::new(),
-        lus: Vec::new(),
+        factors_of: HashMap::new(),
+        factorizations: Vec::new(),
     };
     lowering.defer();
     for (id, node) in graph.iter() {
@@ -63,7 +67,7 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>) -> Result<Plan, Error> 
         }
     }
     let outputs: Vec<View> = graph.outputs().iter().map(|&id| lowering.output(id)).collect();
-    let Lowering { mut code, mut slots, inputs, functions, lus, .. } = lowering;
+    let Lowering { mut code, mut slots, inputs, functions, factorizations, .. } = lowering;
 
     let mut kept = vec![0; slots.len()];
     for buffer in outputs.iter().filter_map(View::buffer) {
@@ -78,7 +82,7 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>) -> Result<Plan, Error> 
             slots[buffer].output = Some((i, view.transposed));
         }
     }
-    Ok(Plan { code, slots, arena, inputs, declared, functions, outputs, lus, graph })
+    Ok(Plan { code, slots, arena, inputs, declared, functions, outputs, factorizations, graph })
 }
 
 impl<'g> Lowering<'g> {
@@ -240,7 +244,8 @@ impl<'g> Lowering<'g> {
         match (node.op, &node.args[..]) {
             (Op::Input(name), _) => {
                 let name = self.graph.name(name).to_owned();
-                self.inputs.push(Input { name, shape, node: id });
+                let symmetric = node.structure >= Structure::Symmetric && !shape.is_scalar();
+                self.inputs.push(Input { name, shape, symmetric, node: id });
                 plain(View::whole(Place::Input(self.inputs.len() - 1), shape))
             }
             (Op::Scalar(c), _) => Value { alpha: c.value(), view: View::ones(shape) },
@@ -291,22 +296,22 @@ impl<'g> Lowering<'g> {
                 plain(self.emit(id, shape, Kernel::Softmax { a }))
             }
             (Op::Inverse, &[a]) => {
-                let ((factors, lu), transposed) = self.factorized(a, id);
-                let inverse = self.emit(id, shape, Kernel::Inverse { factors, lu });
+                let ((factors, which), transposed) = self.factorized(a, id);
+                let inverse = self.emit(id, shape, Kernel::Inverse { factors, which });
                 plain(if transposed { inverse.transpose() } else { inverse })
             }
             (Op::Det, &[a]) => {
-                let ((factors, lu), _) = self.factorized(a, id);
-                plain(self.emit(id, shape, Kernel::Det { factors, lu }))
+                let ((factors, which), _) = self.factorized(a, id);
+                plain(self.emit(id, shape, Kernel::Det { factors, which }))
             }
             (Op::LogDet, &[a]) => {
-                let ((factors, lu), _) = self.factorized(a, id);
-                plain(self.emit(id, shape, Kernel::LogDet { factors, lu }))
+                let ((factors, which), _) = self.factorized(a, id);
+                plain(self.emit(id, shape, Kernel::LogDet { factors, which }))
             }
             (Op::Solve, &[a, b]) => {
-                let ((factors, lu), transposed) = self.factorized(a, id);
+                let ((factors, which), transposed) = self.factorized(a, id);
                 let dst = self.writable(b, id);
-                plain(self.emit_to(dst, id, Kernel::Solve { factors, lu, transposed }))
+                plain(self.emit_to(dst, id, Kernel::Solve { factors, which, transposed }))
             }
             (Op::Opaque { name, order }, args) => {
                 let name = self.graph.name(name);
@@ -384,7 +389,16 @@ impl<'g> Lowering<'g> {
         };
         let (a, b) = (self.value(a), self.value(b));
         let (alpha, accumulate) = (alpha * a.alpha * b.alpha, dst.is_some());
-        let kernel = Kernel::MatMul { lhs: a.view, rhs: b.view, alpha, accumulate };
+        let (lhs, rhs) = (a.view, b.view);
+        // What a symmetric product is added to has to be symmetric as well.
+        let symmetric = |id: NodeId| self.node(id).structure >= Structure::Symmetric;
+        let one_triangle =
+            symmetric(id) && (!accumulate || symmetric(node)) && lhs.shape.rows >= FROM_SYMMETRIC;
+        let kernel = if one_triangle {
+            Kernel::SymmetricProduct { lhs, rhs, alpha, accumulate }
+        } else {
+            Kernel::MatMul { lhs, rhs, alpha, accumulate }
+        };
         match dst {
             Some(dst) => self.emit_to(dst, node, kernel),
             None => self.emit(node, product.shape, kernel),
@@ -425,23 +439,25 @@ impl<'g> Lowering<'g> {
         View::whole(Place::Buffer(dst.unwrap_or_default()), self.node(id).shape)
     }
 
-    /// The LU factors of a matrix, shared by all that need them, and whether those of its transpose are meant.
+    /// The factors of a matrix, shared by all that need them, and whether those of its transpose are meant.
     fn factorized(&mut self, id: NodeId, for_node: NodeId) -> ((Buffer, usize), bool) {
         let node = self.node(id);
         let (matrix, transposed) = match (node.op, node.args.first()) {
             (Op::Transpose, Some(&x)) => (x, true),
             _ => (id, false),
         };
-        if let Some(&factors) = self.lu_of.get(&matrix) {
+        if let Some(&factors) = self.factors_of.get(&matrix) {
             return (factors, transposed);
         }
         let Value { alpha, view: a } = self.value(matrix);
-        let lu = self.lus.len();
-        self.lus.push(a.shape.rows);
+        let definite = self.node(matrix).structure == Structure::Definite;
+        let method = if definite { Method::Cholesky } else { Method::Lu };
+        let which = self.factorizations.len();
+        self.factorizations.push(Factorization { method, n: a.shape.rows });
         let dst = self.new_buffer(a.shape, for_node);
-        self.emit_to(dst, for_node, Kernel::Factorize { a, alpha, lu });
-        self.lu_of.insert(matrix, (dst, lu));
-        ((dst, lu), transposed)
+        self.emit_to(dst, for_node, Kernel::Factorize { a, alpha, which });
+        self.factors_of.insert(matrix, (dst, which));
+        ((dst, which), transposed)
     }
 
     // ---- elementwise passes ------------------------------------------------------------------------------

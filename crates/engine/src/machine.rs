@@ -2,9 +2,11 @@
 
 use crate::kernels::elementwise::{self, Bad, Source, Sources, Target};
 use crate::kernels::factor::{self, Pivots};
-use crate::kernels::product::{EIGHT, PACKED, SLIM, TINY, Tiny, eight, packed, product, slim};
+use crate::kernels::product::{
+    EIGHT, PACKED, SLIM, TINY, Tiny, eight, packed, product, slim, symmetric_product,
+};
 use crate::kernels::reduce;
-use crate::plan::{Elementwise, Instruction, Kernel, Place, Plan, Repeat, Slot, View};
+use crate::plan::{Elementwise, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
 use crate::{Definition, Error, Scalar};
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::prelude::ReborrowMut;
@@ -43,9 +45,15 @@ impl<T: Scalar> Memory<T> {
                     blocks = blocks.max(PACKED * PACKED);
                     StackReq::EMPTY
                 }
-                Kernel::Factorize { .. } => factor::factorize_scratch::<T>(shape.rows, par),
-                Kernel::Solve { .. } => factor::solve_scratch::<T>(shape.rows, shape.cols, par),
-                Kernel::Inverse { .. } => factor::inverse_scratch::<T>(shape.rows, par),
+                Kernel::Factorize { which, .. } => {
+                    factor::factorize_scratch::<T>(plan.factorizations[*which], par)
+                }
+                Kernel::Solve { which, .. } => {
+                    factor::solve_scratch::<T>(plan.factorizations[*which], shape.cols, par)
+                }
+                Kernel::Inverse { which, .. } => {
+                    factor::inverse_scratch::<T>(plan.factorizations[*which], par)
+                }
                 _ => StackReq::EMPTY,
             });
         }
@@ -58,7 +66,7 @@ impl<T: Scalar> Memory<T> {
             start: numbers.as_ptr().align_offset(CACHE_LINE).min(padded - plan.arena),
             numbers,
             len: plan.arena,
-            pivots: plan.lus.iter().map(|&n| Pivots::new(n)).collect(),
+            pivots: plan.factorizations.iter().map(|&it| Pivots::new(it)).collect(),
             blocks: vec![T::default(); blocks],
             stack: MemBuffer::try_new(stack).map_err(|_| refused(stack.size_bytes()))?,
             stack_size: stack,
@@ -410,26 +418,36 @@ impl<T: Scalar> Machine<'_, T> {
             Kernel::Norm { a, alpha } => to.matrix()[(0, 0)] = scaled(*alpha, see(a).norm_l2()),
             Kernel::LogSumExp { a } => reduce::log_sum_exp(to.matrix(), see(a)),
             Kernel::Softmax { a } => reduce::softmax(to.matrix(), see(a)),
-            Kernel::Factorize { a, alpha, lu } => {
+            Kernel::SymmetricProduct { lhs, rhs, alpha, accumulate } => {
+                let (a, b) = (see(lhs), see(rhs));
+                symmetric_product(to.matrix(), *accumulate, a, b, T::from_f64(*alpha), par);
+            }
+            Kernel::Factorize { a, alpha, which } => {
                 to.copy(see(a), T::from_f64(*alpha));
-                factor::factorize(to.matrix(), &mut scratch.pivots[*lu], par, scratch.stack);
+                factor::factorize(to.matrix(), &mut scratch.pivots[*which], par, scratch.stack);
                 return Ok(());
             }
-            Kernel::Solve { factors: lu_of, lu, transposed } => {
-                self.check_invertible(&scratch.pivots[*lu], instruction)?;
-                let p = &scratch.pivots[*lu];
-                factor::solve(factors(*lu_of), p, *transposed, to.matrix(), par, scratch.stack);
+            Kernel::Solve { factors: packed, which, transposed } => {
+                let pivots = &scratch.pivots[*which];
+                self.check_invertible(pivots, instruction)?;
+                factor::solve(factors(*packed), pivots, *transposed, to.matrix(), par, scratch.stack);
             }
-            Kernel::Inverse { factors: lu_of, lu } => {
-                self.check_invertible(&scratch.pivots[*lu], instruction)?;
-                factor::inverse(to.matrix(), factors(*lu_of), &scratch.pivots[*lu], par, scratch.stack);
+            Kernel::Inverse { factors: packed, which } => {
+                let pivots = &scratch.pivots[*which];
+                self.check_invertible(pivots, instruction)?;
+                factor::inverse(to.matrix(), factors(*packed), pivots, par, scratch.stack);
             }
-            Kernel::Det { factors: lu_of, lu } => {
-                to.matrix()[(0, 0)] = factor::det(factors(*lu_of), &scratch.pivots[*lu]);
+            Kernel::Det { factors: packed, which } => {
+                let pivots = &scratch.pivots[*which];
+                if pivots.method == Method::Cholesky {
+                    self.check_invertible(pivots, instruction)?;
+                }
+                to.matrix()[(0, 0)] = factor::det(factors(*packed), pivots);
             }
-            Kernel::LogDet { factors: lu_of, lu } => {
-                self.check_invertible(&scratch.pivots[*lu], instruction)?;
-                to.matrix()[(0, 0)] = factor::log_det(factors(*lu_of));
+            Kernel::LogDet { factors: packed, which } => {
+                let pivots = &scratch.pivots[*which];
+                self.check_invertible(pivots, instruction)?;
+                to.matrix()[(0, 0)] = factor::log_det(factors(*packed), pivots);
             }
             Kernel::Opaque { function, order, args } => {
                 let args: SmallVec<[MatRef<'_, T>; 3]> = args.iter().map(see).collect();
@@ -492,7 +510,11 @@ impl<T: Scalar> Machine<'_, T> {
         let Some(pivot) = pivots.vanishing else { return Ok(()) };
         let node = self.plan.graph.node(instruction.node);
         let matrix = node.args.first().map_or_else(String::new, |&arg| self.plan.graph.summary(arg));
-        Err(Error::Singular { op: node.op.name(), formula: matrix, pivot, location: node.location })
+        let (op, formula, location) = (node.op.name(), matrix, node.location);
+        Err(match pivots.method {
+            Method::Lu => Error::Singular { op, formula, pivot, location },
+            Method::Cholesky => Error::NotPositiveDefinite { op, formula, pivot, location },
+        })
     }
 
     fn opaque(

@@ -155,29 +155,37 @@ pub(crate) enum Kernel {
     Softmax {
         a: View,
     },
-    /// `dst` becomes the packed LU factors of `alpha a`, the permutation goes to `lu`.
+    /// `dst = alpha lhs rhs`, or `dst += alpha lhs rhs`, of which one triangle is computed and the other is a copy.
+    SymmetricProduct {
+        lhs: View,
+        rhs: View,
+        alpha: f64,
+        accumulate: bool,
+    },
+    /// `dst` becomes the packed factors of `alpha a`; what else belongs to them goes to the position `which` among the
+    /// plan's factorizations.
     Factorize {
         a: View,
         alpha: f64,
-        lu: usize,
+        which: usize,
     },
     /// `dst = A⁻¹ dst`, or `A⁻ᵀ dst`.
     Solve {
         factors: Buffer,
-        lu: usize,
+        which: usize,
         transposed: bool,
     },
     Inverse {
         factors: Buffer,
-        lu: usize,
+        which: usize,
     },
     Det {
         factors: Buffer,
-        lu: usize,
+        which: usize,
     },
     LogDet {
         factors: Buffer,
-        lu: usize,
+        which: usize,
     },
     /// The derivative of the given order of the function with this position among the program's functions.
     Opaque {
@@ -185,6 +193,22 @@ pub(crate) enum Kernel {
         order: u32,
         args: SmallVec<[View; 2]>,
     },
+}
+
+/// How a matrix is factorized.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Method {
+    /// `P A = L U` with partial pivoting.
+    Lu,
+    /// `A = L Lᵀ` of a positive definite matrix.
+    Cholesky,
+}
+
+/// The factorization of a matrix of order n.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Factorization {
+    pub(crate) method: Method,
+    pub(crate) n: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -205,9 +229,9 @@ impl Instruction {
     /// Calls `visit` with every view that is read.
     pub(crate) fn views(&mut self, visit: impl FnMut(&mut View)) {
         match &mut self.kernel {
-            Kernel::MatMul { lhs: a, rhs: b, .. } | Kernel::Inner { a, b, .. } => {
-                [a, b].into_iter().for_each(visit)
-            }
+            Kernel::MatMul { lhs: a, rhs: b, .. }
+            | Kernel::SymmetricProduct { lhs: a, rhs: b, .. }
+            | Kernel::Inner { a, b, .. } => [a, b].into_iter().for_each(visit),
             Kernel::Elementwise(pass) => pass.operands.iter_mut().for_each(visit),
             Kernel::AddIdentity { factor, .. } => factor.iter_mut().for_each(visit),
             Kernel::Opaque { args, .. } => args.iter_mut().for_each(visit),
@@ -255,6 +279,8 @@ pub(crate) struct Slot {
 pub(crate) struct Input {
     pub(crate) name: String,
     pub(crate) shape: Shape,
+    /// Whether it was declared symmetric.
+    pub(crate) symmetric: bool,
     pub(crate) node: NodeId,
 }
 
@@ -270,8 +296,7 @@ pub(crate) struct Plan {
     pub(crate) declared: Vec<String>,
     pub(crate) functions: Vec<String>,
     pub(crate) outputs: Vec<View>,
-    /// The orders of the matrices that are factorized.
-    pub(crate) lus: Vec<usize>,
+    pub(crate) factorizations: Vec<Factorization>,
     /// What is computed, for messages.
     pub(crate) graph: Graph,
 }

@@ -1,3 +1,4 @@
+use crate::kernels::reduce;
 use crate::machine::{Machine, Memory};
 use crate::plan::{Instruction, Kernel, Plan, View};
 use crate::{Definition, Error, Scalar, lower};
@@ -158,7 +159,8 @@ impl<T: Scalar> Program<T> {
     ///
     /// # Errors
     /// [`Error::Unbound`], [`Error::UnknownInput`], [`Error::BoundTwice`], [`Error::InputShape`],
-    /// [`Error::Undefined`], [`Error::Singular`], [`Error::NonFinite`].
+    /// [`Error::NotSymmetric`], [`Error::Undefined`], [`Error::Singular`], [`Error::NotPositiveDefinite`],
+    /// [`Error::NonFinite`].
     pub fn run(&mut self, inputs: &[(&str, MatRef<'_, T>)]) -> Result<Outputs<'_, T>, Error> {
         self.execute(inputs, None)?;
         Ok(Outputs { plan: &self.plan, arena: self.memory.arena() })
@@ -224,6 +226,11 @@ impl<T: Scalar> Program<T> {
                     expected: input.shape,
                     found: shape,
                 });
+            }
+            if input.symmetric
+                && let Some((row, col)) = reduce::asymmetry(*matrix)
+            {
+                return Err(Error::NotSymmetric { name: input.name.clone(), row, col });
             }
         }
         // As many as there are inputs, each found: then there is no other.

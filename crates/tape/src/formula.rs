@@ -8,7 +8,7 @@
 use crate::graph::{Graph, Node, NodeId};
 use crate::op::Function;
 use crate::write::{Style, head, write};
-use crate::{Op, Shape, Var};
+use crate::{Op, Shape, Structure, Var};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
@@ -210,14 +210,15 @@ impl Page<'_> {
     /// The form of a node, or of its transpose.
     fn form(&self, id: NodeId, t: bool) -> Form {
         let node = self.graph.node(id);
+        let t = t && node.structure == Structure::General;
         match self.cuts.get(&id) {
-            Some(name) => Form::Name(name.clone()).transposed(t && !node.shape.is_scalar()),
+            Some(name) => Form::Name(name.clone()).transposed(t),
             None => self.definition(node, t),
         }
     }
 
     fn definition(&self, node: &Node, t: bool) -> Form {
-        self.applied(node.op, &node.args, node.shape, t && !node.shape.is_scalar())
+        self.applied(node.op, &node.args, node.shape, t && node.structure == Structure::General)
     }
 
     /// The form of an op applied to nodes, `shape` being that of the result where it has one.
@@ -282,7 +283,8 @@ impl Page<'_> {
                     (Op::Transpose, Some(&a)) if !self.cuts.contains_key(&a) || t => (a, true),
                     _ => (a, false),
                 };
-                let left = inverse(of(a), a_t != t);
+                let symmetric = self.graph.node(a).structure >= Structure::Symmetric;
+                let left = inverse(of(a), a_t != t && !symmetric);
                 product(if t { vec![rhs, left] } else { vec![left, rhs] })
             }
             (Op::Det, &[x]) => Form::call("det", of(x)),

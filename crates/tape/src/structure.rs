@@ -129,21 +129,18 @@ type Factor = (NodeId, bool, bool);
 /// `X S Xᵀ` is symmetric if S is, and semidefinite if S is or if there is no S.
 fn palindrome(graph: &Graph, args: &[NodeId]) -> Structure {
     let mut factors: SmallVec<[Factor; LONGEST_CHAIN]> = SmallVec::new();
-    let mut pending: SmallVec<[(NodeId, bool); LONGEST_CHAIN]> =
-        args.iter().rev().map(|&arg| (arg, false)).collect();
-    while let Some((id, transposed)) = pending.pop() {
+    let mut pending: SmallVec<[Factor; LONGEST_CHAIN]> =
+        args.iter().rev().map(|&arg| (arg, false, false)).collect();
+    while let Some((id, transposed, inverted)) = pending.pop() {
         let node = graph.node(id);
+        // In which order the two factors of a product come: the last one pushed comes first.
+        let mut both = |a: Factor, b: Factor| pending.extend(if transposed { [a, b] } else { [b, a] });
         match (node.op, &node.args[..]) {
-            (Op::Transpose, &[x]) => pending.push((x, !transposed)),
-            (Op::MatMul, &[a, b]) => {
-                pending.extend(if transposed { [(a, true), (b, true)] } else { [(b, false), (a, false)] })
-            }
-            (Op::Solve, &[a, b]) if !transposed => {
-                factors.push((a, false, true));
-                pending.push((b, false));
-            }
-            (Op::Inverse, &[a]) => factors.push((a, transposed, true)),
-            _ => factors.push((id, transposed, false)),
+            (Op::Transpose, &[x]) => pending.push((x, !transposed, inverted)),
+            (Op::MatMul, &[a, b]) if !inverted => both((a, transposed, false), (b, transposed, false)),
+            (Op::Solve, &[a, b]) if !inverted => both((a, transposed, true), (b, transposed, false)),
+            (Op::Inverse, &[a]) if !inverted => pending.push((a, transposed, true)),
+            _ => factors.push((id, transposed, inverted)),
         }
         if factors.len() + pending.len() > LONGEST_CHAIN {
             return Structure::General;

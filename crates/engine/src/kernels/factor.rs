@@ -1,9 +1,12 @@
-//! LU factors and what is computed from them.
+//! Factors of square matrices, by LU or Cholesky, and what is computed from them.
 
+use super::product::mirror;
 use super::reduce::sum_of_sizes;
 use super::registers;
 use crate::Scalar;
+use crate::plan::{Factorization, Method};
 use faer::dyn_stack::{MemStack, StackReq};
+use faer::linalg::cholesky::llt::{self, factor::LltError};
 use faer::linalg::lu::partial_pivoting as lu;
 use faer::perm::PermRef;
 use faer::prelude::{Reborrow, ReborrowMut};
@@ -11,22 +14,25 @@ use faer::traits::math_utils::sqrt;
 use faer::{MatMut, MatRef, Par};
 use std::ops::Range;
 
-/// What belongs to packed factors besides them: the row permutation, and what its pivots say.
+/// What belongs to packed factors besides them: how they were found, the row permutation, and what the pivots say.
 #[derive(Clone, Debug)]
 pub(crate) struct Pivots<T> {
+    pub(crate) method: Method,
     forward: Vec<usize>,
     inverse: Vec<usize>,
     odd: bool,
-    /// The first pivot that is zero to working precision.
+    /// The first pivot that is zero to working precision, or not positive where it should be.
     pub(crate) vanishing: Option<usize>,
     /// Memory to find it with.
     work: Vec<T>,
 }
 
 impl<T: Scalar> Pivots<T> {
-    pub(crate) fn new(n: usize) -> Self {
-        let work = vec![T::default(); 3 * n];
-        Pivots { forward: (0..n).collect(), inverse: (0..n).collect(), odd: false, vanishing: None, work }
+    pub(crate) fn new(Factorization { method, n }: Factorization) -> Self {
+        // Cholesky does not permute.
+        let (permuted, work) = if method == Method::Lu { (n, 3 * n) } else { (0, n) };
+        let (forward, inverse) = ((0..permuted).collect(), (0..permuted).collect());
+        Pivots { method, forward, inverse, odd: false, vanishing: None, work: vec![T::default(); work] }
     }
 
     fn permutation(&self) -> PermRef<'_, usize> {
@@ -34,26 +40,81 @@ impl<T: Scalar> Pivots<T> {
     }
 }
 
-pub(crate) fn factorize_scratch<T: Scalar>(n: usize, par: Par) -> StackReq {
-    lu::factor::lu_in_place_scratch::<usize, T>(n, n, par, Default::default())
+pub(crate) fn factorize_scratch<T: Scalar>(Factorization { method, n }: Factorization, par: Par) -> StackReq {
+    match method {
+        Method::Lu => lu::factor::lu_in_place_scratch::<usize, T>(n, n, par, Default::default()),
+        Method::Cholesky => llt::factor::cholesky_in_place_scratch::<T>(n, par, Default::default()),
+    }
 }
 
-pub(crate) fn solve_scratch<T: Scalar>(n: usize, cols: usize, par: Par) -> StackReq {
-    lu::solve::solve_in_place_scratch::<usize, T>(n, cols, par)
-        .or(lu::solve::solve_transpose_in_place_scratch::<usize, T>(n, cols, par))
+pub(crate) fn solve_scratch<T: Scalar>(
+    Factorization { method, n }: Factorization,
+    cols: usize,
+    par: Par,
+) -> StackReq {
+    match method {
+        Method::Lu => lu::solve::solve_in_place_scratch::<usize, T>(n, cols, par)
+            .or(lu::solve::solve_transpose_in_place_scratch::<usize, T>(n, cols, par)),
+        Method::Cholesky => llt::solve::solve_in_place_scratch::<T>(n, cols, par),
+    }
 }
 
-pub(crate) fn inverse_scratch<T: Scalar>(n: usize, par: Par) -> StackReq {
-    lu::inverse::inverse_scratch::<usize, T>(n, par)
+pub(crate) fn inverse_scratch<T: Scalar>(Factorization { method, n }: Factorization, par: Par) -> StackReq {
+    match method {
+        Method::Lu => lu::inverse::inverse_scratch::<usize, T>(n, par),
+        Method::Cholesky => llt::inverse::inverse_scratch::<T>(n, par),
+    }
 }
 
-/// Replaces a matrix by its packed factors `P A = L U`.
+/// Replaces a matrix by its packed factors: `P A = L U`, or `A = L Lᵀ` with L in the lower triangle.
 pub(crate) fn factorize<T: Scalar>(mut a: MatMut<'_, T>, p: &mut Pivots<T>, par: Par, stack: &mut MemStack) {
-    let (info, _) =
-        lu::factor::lu_in_place(a.rb_mut(), &mut p.forward, &mut p.inverse, par, stack, Default::default());
-    registers::release();
-    p.odd = info.transposition_count % 2 == 1;
-    p.vanishing = vanishing(a.rb(), &mut p.work);
+    match p.method {
+        Method::Lu => {
+            let (forward, inverse) = (&mut p.forward, &mut p.inverse);
+            let (info, _) =
+                lu::factor::lu_in_place(a.rb_mut(), forward, inverse, par, stack, Default::default());
+            registers::release();
+            p.odd = info.transposition_count % 2 == 1;
+            p.vanishing = vanishing(a.rb(), &mut p.work);
+        }
+        Method::Cholesky => {
+            let pivots = llt::factor::cholesky_in_place(
+                a.rb_mut(),
+                Default::default(),
+                par,
+                stack,
+                Default::default(),
+            );
+            registers::release();
+            p.vanishing = match pivots {
+                Ok(_) => not_positive(a.rb(), &mut p.work),
+                Err(LltError::NonPositivePivot { index }) => Some(index),
+            };
+        }
+    }
+}
+
+/// The first pivot of Cholesky's factors that is zero to working precision; `work` has room for n numbers.
+///
+/// `aₖₖ = Σⱼ lₖⱼ²`, and the pivot `lₖₖ²` is what is left of it after the other terms are taken off: no more than a few
+/// rounding errors of `aₖₖ` say nothing (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §10.1).
+fn not_positive<T: Scalar>(factors: MatRef<'_, T>, work: &mut [T]) -> Option<usize> {
+    let suspicious = T::from_f64(4.0) * T::EPSILON;
+    // By columns, which are contiguous.
+    work.fill(T::default());
+    for j in 0..factors.ncols() {
+        let Some(column) = factors.col(j).try_as_col_major() else { continue };
+        for (sum, &entry) in work.iter_mut().zip(column.as_slice()).skip(j) {
+            *sum += entry * entry;
+        }
+    }
+    (0..)
+        .zip(work)
+        .find(|(k, sum)| {
+            let pivot = factors[(*k, *k)];
+            pivot * pivot <= suspicious * **sum
+        })
+        .map(|(k, _)| k)
 }
 
 /// The first pivot that is zero to working precision; `work` has room for 3n numbers.
@@ -116,22 +177,30 @@ pub(crate) fn solve<T: Scalar>(
     par: Par,
     stack: &mut MemStack,
 ) {
-    if transposed {
-        lu::solve::solve_transpose_in_place(factors, factors, p.permutation(), rhs, par, stack);
-    } else {
-        lu::solve::solve_in_place(factors, factors, p.permutation(), rhs, par, stack);
+    match p.method {
+        Method::Cholesky => llt::solve::solve_in_place(factors, rhs, par, stack),
+        Method::Lu if transposed => {
+            lu::solve::solve_transpose_in_place(factors, factors, p.permutation(), rhs, par, stack);
+        }
+        Method::Lu => lu::solve::solve_in_place(factors, factors, p.permutation(), rhs, par, stack),
     }
     registers::release();
 }
 
 pub(crate) fn inverse<T: Scalar>(
-    dst: MatMut<'_, T>,
+    mut dst: MatMut<'_, T>,
     factors: MatRef<'_, T>,
     p: &Pivots<T>,
     par: Par,
     stack: &mut MemStack,
 ) {
-    lu::inverse::inverse(dst, factors, factors, p.permutation(), par, stack);
+    match p.method {
+        Method::Lu => lu::inverse::inverse(dst, factors, factors, p.permutation(), par, stack),
+        Method::Cholesky => {
+            llt::inverse::inverse(dst.rb_mut(), factors, par, stack);
+            mirror(dst);
+        }
+    }
     registers::release();
 }
 
@@ -143,12 +212,19 @@ pub(crate) fn det<T: Scalar>(factors: MatRef<'_, T>, p: &Pivots<T>) -> T {
         if pivot == T::default() {
             return pivot;
         }
-        det *= pivot;
+        det *= match p.method {
+            Method::Lu => pivot,
+            Method::Cholesky => pivot * pivot,
+        };
     }
     det
 }
 
 /// `log |det A|`.
-pub(crate) fn log_det<T: Scalar>(factors: MatRef<'_, T>) -> T {
-    (0..factors.nrows()).fold(T::default(), |sum, i| sum + factors[(i, i)].abs().ln())
+pub(crate) fn log_det<T: Scalar>(factors: MatRef<'_, T>, p: &Pivots<T>) -> T {
+    let sum = (0..factors.nrows()).fold(T::default(), |sum, i| sum + factors[(i, i)].abs().ln());
+    match p.method {
+        Method::Lu => sum,
+        Method::Cholesky => sum + sum,
+    }
 }

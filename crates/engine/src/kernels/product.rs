@@ -4,6 +4,8 @@ use super::reduce::dot;
 use super::registers;
 use crate::Scalar;
 use faer::linalg::matmul::matmul;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::prelude::{Reborrow, ReborrowMut};
 use faer::{Accum, MatMut, MatRef, Par};
 
 /// `dst = alpha a b`, or `dst += alpha a b`.
@@ -21,6 +23,57 @@ pub(crate) fn product<T: Scalar>(
     matmul(dst, accumulate, a, b, alpha, par);
     if large {
         registers::release();
+    }
+}
+
+/// `dst = alpha a b`, or `dst += alpha a b`, of which only the lower triangle is computed, because the product and what
+/// it is added to are symmetric: half the multiplications.
+pub(crate) fn symmetric_product<T: Scalar>(
+    mut dst: MatMut<'_, T>,
+    accumulate: bool,
+    a: MatRef<'_, T>,
+    b: MatRef<'_, T>,
+    alpha: T,
+    par: Par,
+) {
+    let accumulate = if accumulate { Accum::Add } else { Accum::Replace };
+    let (lower, full) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
+    triangular::matmul(dst.rb_mut(), lower, accumulate, a, full, b, full, alpha, par);
+    registers::release();
+    mirror(dst);
+}
+
+/// Copies the lower triangle to the upper one, in blocks that fit into the first-level cache.
+pub(crate) fn mirror<T: Scalar>(mut a: MatMut<'_, T>) {
+    const BLOCK: usize = 32;
+    let n = a.nrows();
+    for first in (0..n).step_by(BLOCK) {
+        let end = (first + BLOCK).min(n);
+        for j in first..end {
+            for i in first..j {
+                a[(i, j)] = a[(j, i)];
+            }
+        }
+        // What lies right of a diagonal block is the transpose of what lies below it.
+        let (_, right, below, _) = a.rb_mut().split_at_mut(end, end);
+        let (_, right) = right.split_at_row_mut(first);
+        let (_, below) = below.split_at_col_mut(first);
+        transpose(right, below.rb());
+    }
+}
+
+/// `dst = aᵀ` of a matrix with few columns.
+fn transpose<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>) {
+    for j in 0..dst.ncols() {
+        let row = a.row(j);
+        match dst.rb_mut().col_mut(j).try_as_col_major_mut() {
+            Some(column) => {
+                for (i, entry) in column.as_slice_mut().iter_mut().enumerate() {
+                    *entry = row[i];
+                }
+            }
+            None => dst.rb_mut().col_mut(j).copy_from(row.transpose()),
+        }
     }
 }
 

@@ -96,3 +96,35 @@ pub(crate) fn softmax<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>) {
         }
     }
 }
+
+/// An entry below the diagonal that differs from its mirror image. A NaN is not counted as a difference.
+pub(crate) fn asymmetry<T: Scalar>(a: MatRef<'_, T>) -> Option<(usize, usize)> {
+    // Both blocks of a pair stay in the first-level cache.
+    const BLOCK: usize = 16;
+    let a = if a.row_stride() == 1 { a } else { a.transpose() };
+    let n = a.nrows();
+    let differs = |x: T, y: T| x.partial_cmp(&y).is_some_and(|order| order.is_ne());
+    for left in (0..n).step_by(BLOCK) {
+        for top in (left..n).step_by(BLOCK) {
+            let (rows, cols) = ((n - top).min(BLOCK), (n - left).min(BLOCK));
+            let (below, right) = (a.submatrix(top, left, rows, cols), a.submatrix(left, top, cols, rows));
+            let mut found = false;
+            for j in 0..cols {
+                match below.col(j).try_as_col_major() {
+                    Some(column) => {
+                        for (i, &entry) in column.as_slice().iter().enumerate() {
+                            found |= differs(entry, right[(j, i)]);
+                        }
+                    }
+                    None => found |= (0..rows).any(|i| differs(below[(i, j)], right[(j, i)])),
+                }
+            }
+            if found {
+                let pairs = (0..cols).flat_map(|j| (0..rows).map(move |i| (i, j)));
+                let first = pairs.into_iter().find(|&(i, j)| differs(below[(i, j)], right[(j, i)]));
+                return first.map(|(i, j)| (top + i, left + j));
+            }
+        }
+    }
+    None
+}
