@@ -31,6 +31,8 @@ struct Lowering<'g> {
     graph: &'g Graph,
     uses: Vec<u32>,
     deferred: Vec<bool>,
+    /// Sums that are deferred to the sum, or the multiple of a sum, which they belong to.
+    joined: Vec<bool>,
     values: Vec<Option<Value>>,
     code: Vec<Instruction>,
     slots: Vec<Slot>,
@@ -47,6 +49,7 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>) -> Result<Plan, Error> 
         graph: &graph,
         uses: vec![0; graph.nodes().len()],
         deferred: vec![false; graph.nodes().len()],
+        joined: vec![false; graph.nodes().len()],
         values: vec![None; graph.nodes().len()],
         code: Vec::new(),
         slots: Vec::new(),
@@ -109,9 +112,7 @@ impl<'g> Lowering<'g> {
         for (id, node) in self.graph.iter().rev() {
             let root = chain[id.index()];
             let inlined = self.deferred[id.index()];
-            let sum_of_products = node.op == Op::Add
-                && !inlined
-                && node.args.iter().any(|&arg| self.product(arg).is_some() || self.identity(arg).is_some());
+            let sum_of_products = self.is_sum_of_products(id) && (!inlined || self.joined[id.index()]);
             // A coefficient alone is no pass, unless the result has to be stored anyway.
             let pass = match node.op {
                 Op::Scale(_) => inlined || is_output[id.index()],
@@ -122,10 +123,19 @@ impl<'g> Lowering<'g> {
                 if self.uses[arg.index()] != 1 {
                     continue;
                 }
-                let takes_product = sum_of_products || matches!(node.op, Op::Scale(_));
-                let scaled = matches!(node.op, Op::Scale(_)) && self.is_reduction(arg);
-                if takes_product && self.product(arg).is_some() || scaled && !inlined {
+                let scale = matches!(node.op, Op::Scale(_));
+                let scaled = scale && self.is_reduction(arg);
+                if (sum_of_products || scale) && self.term(arg, id).is_some() || scaled && !inlined {
                     self.deferred[arg.index()] = true;
+                    continue;
+                }
+                // A sum takes in the sums that it consists of. A coefficient that would otherwise cost a pass of
+                // its own goes to the terms of the sum.
+                let joins = sum_of_products && self.plain(arg) == 0
+                    || scale && is_output[id.index()] && !inlined && self.plain(arg) <= 1;
+                if joins && self.is_sum_of_products(arg) {
+                    self.deferred[arg.index()] = true;
+                    self.joined[arg.index()] = true;
                     continue;
                 }
                 let fits = self.node(arg).shape == node.shape && length[root.index()] < LONGEST_CHAIN;
@@ -138,16 +148,30 @@ impl<'g> Lowering<'g> {
         }
     }
 
+    /// Whether a node is a sum to which a product, or a multiple of the identity, can be added in place.
+    fn is_sum_of_products(&self, id: NodeId) -> bool {
+        let node = self.node(id);
+        let in_place = |&arg: &NodeId| self.term(arg, id).is_some() || self.identity(arg).is_some();
+        node.op == Op::Add && node.args.iter().any(in_place)
+    }
+
+    /// How many operands of a sum cannot be added in place.
+    fn plain(&self, sum: NodeId) -> usize {
+        let in_place = |&arg: &NodeId| self.term(arg, sum).is_some() || self.identity(arg).is_some();
+        self.node(sum).args.iter().filter(|arg| !in_place(arg)).count()
+    }
+
     /// Whether a node may be computed inside its user's elementwise pass.
     fn can_chain(&self, id: NodeId) -> bool {
         let node = self.node(id);
         let identity = node.op == Op::Add && node.args.iter().any(|&arg| self.identity(arg).is_some());
-        let product = matches!(node.op, Op::Scale(_)) && self.product(id).is_some();
+        let product = matches!(node.op, Op::Scale(_)) && self.term(id, id).is_some();
         (node.op.is_elementwise() || node.op == Op::ScaleBy) && !identity && !product
     }
 
-    /// `(c, product)` if the node is `c` times a matrix product that nobody else needs.
-    fn product(&self, id: NodeId) -> Option<(f64, NodeId)> {
+    /// `(c, term)` if the node is `c` times something that nobody else needs and that can be added into its `user`
+    /// in place: a matrix product, or the inverse of a definite matrix, which ends with a symmetric product.
+    fn term(&self, id: NodeId, user: NodeId) -> Option<(f64, NodeId)> {
         let node = self.node(id);
         match (node.op, &node.args[..]) {
             _ if self.uses[id.index()] != 1 => None,
@@ -156,11 +180,19 @@ impl<'g> Lowering<'g> {
                 let ones = |id| self.node(id).op == Op::Ones;
                 (!ones(a) && !ones(b)).then_some((1.0, id))
             }
-            (Op::Scale(c), &[x]) if self.node(x).op == Op::MatMul => {
-                self.product(x).map(|(_, product)| (c.value(), product))
+            (Op::Inverse, &[a]) => {
+                let definite = self.node(a).structure == Structure::Definite;
+                (definite && self.is_symmetric(user)).then_some((1.0, id))
+            }
+            (Op::Scale(c), &[x]) if matches!(self.node(x).op, Op::MatMul | Op::Inverse) => {
+                self.term(x, user).map(|(_, term)| (c.value(), term))
             }
             _ => None,
         }
+    }
+
+    fn is_symmetric(&self, id: NodeId) -> bool {
+        self.node(id).structure >= Structure::Symmetric
     }
 
     /// `(c, s)` if the node is `c s I`.
@@ -259,9 +291,11 @@ impl<'g> Lowering<'g> {
                 let x = self.value(x);
                 Value { view: x.view.transpose(), ..x }
             }
-            (Op::Scale(c), &[x]) => match self.product(x) {
-                Some((_, product)) if self.deferred[x.index()] => {
-                    plain(self.matmul(product, c.value(), None, id))
+            (Op::Scale(c), &[x]) => match self.term(x, id) {
+                _ if self.joined[x.index()] => plain(self.accumulated(x, c.value(), id)),
+                Some((_, term)) if self.deferred[x.index()] => {
+                    let dst = self.added(term, c.value(), None, id);
+                    plain(self.completed(dst, term, id))
                 }
                 _ if self.deferred[x.index()] && self.is_reduction(x) => {
                     plain(self.reduction(x, c.value(), id))
@@ -273,16 +307,11 @@ impl<'g> Lowering<'g> {
                 }
             },
             (Op::MatMul, &[a, b]) => self.product_value(id, a, b),
-            (Op::Add, &[a, b]) => {
-                let in_place = |x: NodeId| {
-                    self.identity(x).is_some() || self.deferred[x.index()] && self.product(x).is_some()
-                };
-                if in_place(a) || in_place(b) {
-                    plain(self.accumulated(id, a, b))
-                } else {
-                    plain(self.pass(id))
-                }
+            // A part of an elementwise pass that somebody needs before left its products to themselves.
+            (Op::Add, _) if self.is_sum_of_products(id) && !self.deferred[id.index()] => {
+                plain(self.accumulated(id, 1.0, id))
             }
+            (Op::Add, _) => plain(self.pass(id)),
             (Op::Hadamard | Op::Quotient | Op::ScaleBy | Op::Map(_), _) => plain(self.pass(id)),
             (Op::Inner | Op::Trace | Op::Norm, _) => plain(self.reduction(id, 1.0, id)),
             (Op::LogSumExp, &[a]) => {
@@ -294,6 +323,10 @@ impl<'g> Lowering<'g> {
                 let a = self.value(a);
                 let a = self.applied(a, id);
                 plain(self.emit(id, shape, Kernel::Softmax { a }))
+            }
+            (Op::Inverse, &[a]) if self.node(a).structure == Structure::Definite => {
+                let dst = self.added(id, 1.0, None, id);
+                plain(self.completed(dst, id, id))
             }
             (Op::Inverse, &[a]) => {
                 let ((factors, which), transposed) = self.factorized(a, id);
@@ -365,7 +398,8 @@ impl<'g> Lowering<'g> {
         let inner = self.node(a).shape.cols;
         let (ones_a, ones_b) = (self.node(a).op == Op::Ones, self.node(b).op == Op::Ones);
         if !ones_a && !ones_b {
-            return Value { alpha: 1.0, view: self.matmul(id, 1.0, None, id) };
+            let dst = self.added(id, 1.0, None, id);
+            return Value { alpha: 1.0, view: self.completed(dst, id, id) };
         }
         let x = self.value(if ones_a { b } else { a });
         let line = if ones_a { Shape::new(1, shape.cols) } else { Shape::new(shape.rows, 1) };
@@ -381,62 +415,94 @@ impl<'g> Lowering<'g> {
         Value { alpha: 1.0, view: self.emit(id, line, kernel).repeated(shape) }
     }
 
-    /// The product node `id` times `alpha`, stored for `node` or added to `dst`.
-    fn matmul(&mut self, id: NodeId, alpha: f64, dst: Option<Buffer>, node: NodeId) -> View {
-        let product = self.node(id);
-        let (Some(&a), Some(&b)) = (product.args.first(), product.args.get(1)) else {
-            return View::ones(product.shape);
+    /// The term `id` times `alpha`, stored for `node` or added to `dst`. Of what is symmetric and
+    /// [large enough](Self::in_halves) it is the lower triangle.
+    fn added(&mut self, id: NodeId, alpha: f64, dst: Option<Buffer>, node: NodeId) -> Buffer {
+        let (term, accumulate) = (self.node(id), dst.is_some());
+        let kernel = match (term.op, &term.args[..]) {
+            (Op::Inverse, &[a]) => {
+                let ((factors, which), _) = self.factorized(a, node);
+                Kernel::DefiniteInverse { factors, which, alpha, accumulate }
+            }
+            (_, &[a, b]) => {
+                let (a, b) = (self.value(a), self.value(b));
+                let (lhs, rhs, alpha) = (a.view, b.view, alpha * a.alpha * b.alpha);
+                if self.in_halves(id, node) {
+                    Kernel::SymmetricProduct { lhs, rhs, alpha, accumulate }
+                } else {
+                    Kernel::MatMul { lhs, rhs, alpha, accumulate }
+                }
+            }
+            _ => Kernel::Copy { a: View::ones(term.shape), alpha: 0.0 },
         };
-        let (a, b) = (self.value(a), self.value(b));
-        let (alpha, accumulate) = (alpha * a.alpha * b.alpha, dst.is_some());
-        let (lhs, rhs) = (a.view, b.view);
-        // What a symmetric product is added to has to be symmetric as well.
-        let symmetric = |id: NodeId| self.node(id).structure >= Structure::Symmetric;
-        let one_triangle =
-            symmetric(id) && (!accumulate || symmetric(node)) && lhs.shape.rows >= FROM_SYMMETRIC;
-        let kernel = if one_triangle {
-            Kernel::SymmetricProduct { lhs, rhs, alpha, accumulate }
-        } else {
-            Kernel::MatMul { lhs, rhs, alpha, accumulate }
-        };
-        match dst {
-            Some(dst) => self.emit_to(dst, node, kernel),
-            None => self.emit(node, product.shape, kernel),
-        }
+        let dst = dst.unwrap_or_else(|| self.new_buffer(term.shape, node));
+        self.emit_to(dst, node, kernel);
+        dst
     }
 
-    /// `a + b` where one or both are products, added in place, or multiples of the identity.
-    fn accumulated(&mut self, id: NodeId, a: NodeId, b: NodeId) -> View {
-        let mut dst: Option<Buffer> = None;
-        let deferred = |this: &Self, x: NodeId| this.deferred[x.index()] && this.product(x).is_some();
-        // What is no product and no identity comes first: it fills the buffer.
-        for x in [a, b] {
-            if !deferred(self, x) && self.identity(x).is_none() {
-                dst = Some(self.writable(x, id));
+    /// Whether the term `id` of what is stored for `node` is computed as a lower triangle only.
+    fn in_halves(&self, id: NodeId, node: NodeId) -> bool {
+        let term = self.node(id);
+        let large = term.op == Op::Inverse || term.shape.rows >= FROM_SYMMETRIC;
+        large && self.is_symmetric(id) && self.is_symmetric(node)
+    }
+
+    /// The buffer in which the term `id` was computed for `node`, both triangles filled.
+    fn completed(&mut self, dst: Buffer, id: NodeId, node: NodeId) -> View {
+        if self.in_halves(id, node) {
+            self.emit_to(dst, node, Kernel::Mirror);
+        }
+        View::whole(Place::Buffer(dst), self.slots[dst].shape)
+    }
+
+    /// `alpha` times a sum, stored for `node`: products are added in place.
+    fn accumulated(&mut self, sum: NodeId, alpha: f64, node: NodeId) -> View {
+        let shape = self.node(sum).shape;
+        let (mut terms, mut identities, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        let mut pending = vec![sum];
+        while let Some(id) = pending.pop() {
+            if id == sum || self.joined[id.index()] {
+                pending.extend(self.node(id).args.iter().rev());
+            } else if let Some((c, term)) = self.term(id, sum).filter(|_| self.deferred[id.index()]) {
+                terms.push((alpha * c, term));
+            } else if let Some((c, s)) = self.identity(id) {
+                identities.push((alpha * c, s));
+            } else {
+                rest.push(id);
             }
         }
-        for x in [a, b] {
-            if deferred(self, x)
-                && let Some((c, product)) = self.product(x)
+        // What is no product and no identity comes first: it fills the buffer. There is at most one.
+        let mut dst = rest.first().map(|&x| self.filled(x, alpha, node));
+        // Triangles first: once they are mirrored, what is not symmetric may follow.
+        terms.sort_by_key(|&(_, term)| !self.in_halves(term, node));
+        let halves = terms.iter().filter(|(_, term)| self.in_halves(*term, node)).count();
+        for (k, &(alpha, term)) in terms.iter().enumerate() {
+            dst = Some(self.added(term, alpha, dst, node));
+            if let Some(dst) = dst
+                && k + 1 == halves
             {
-                dst = self.matmul(product, c, dst, id).buffer();
+                self.completed(dst, term, node);
             }
         }
-        for x in [a, b] {
-            let Some((alpha, s)) = self.identity(x) else { continue };
-            let buffer = match dst {
-                Some(buffer) => buffer,
-                None => {
-                    let zeros = Value { alpha: 0.0, view: View::ones(self.node(id).shape) };
-                    self.copy(zeros, id).buffer().unwrap_or_default()
-                }
-            };
+        for (alpha, s) in identities {
+            let dst = *dst.get_or_insert_with(|| {
+                let zeros = Value { alpha: 0.0, view: View::ones(shape) };
+                self.copy(zeros, node).buffer().unwrap_or_default()
+            });
             let factor = s.map(|s| self.value(s));
             let alpha = alpha * factor.map_or(1.0, |factor| factor.alpha);
-            let factor = factor.map(|factor| factor.view);
-            dst = self.emit_to(buffer, id, Kernel::AddIdentity { alpha, factor }).buffer();
+            self.emit_to(dst, node, Kernel::AddIdentity { alpha, factor: factor.map(|factor| factor.view) });
         }
-        View::whole(Place::Buffer(dst.unwrap_or_default()), self.node(id).shape)
+        View::whole(Place::Buffer(dst.unwrap_or_default()), shape)
+    }
+
+    /// A buffer with `alpha` times the value of `id` that may be overwritten.
+    fn filled(&mut self, id: NodeId, alpha: f64, node: NodeId) -> Buffer {
+        if alpha == 1.0 {
+            return self.writable(id, node);
+        }
+        let value = self.value(id);
+        self.copy(Value { alpha: alpha * value.alpha, ..value }, node).buffer().unwrap_or_default()
     }
 
     /// The factors of a matrix, shared by all that need them, and whether those of its transpose are meant.

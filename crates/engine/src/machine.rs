@@ -3,7 +3,7 @@
 use crate::kernels::elementwise::{self, Bad, Source, Sources, Target};
 use crate::kernels::factor::{self, Pivots};
 use crate::kernels::product::{
-    EIGHT, PACKED, SLIM, TINY, Tiny, eight, packed, product, slim, symmetric_product,
+    EIGHT, PACKED, SLIM, TINY, Tiny, eight, mirror, packed, product, slim, symmetric_product,
 };
 use crate::kernels::reduce;
 use crate::plan::{Elementwise, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
@@ -51,7 +51,7 @@ impl<T: Scalar> Memory<T> {
                 Kernel::Solve { which, .. } => {
                     factor::solve_scratch::<T>(plan.factorizations[*which], shape.cols, par)
                 }
-                Kernel::Inverse { which, .. } => {
+                Kernel::Inverse { which, .. } | Kernel::DefiniteInverse { which, .. } => {
                     factor::inverse_scratch::<T>(plan.factorizations[*which], par)
                 }
                 _ => StackReq::EMPTY,
@@ -421,6 +421,7 @@ impl<T: Scalar> Machine<'_, T> {
             Kernel::SymmetricProduct { lhs, rhs, alpha, accumulate } => {
                 let (a, b) = (see(lhs), see(rhs));
                 symmetric_product(to.matrix(), *accumulate, a, b, T::from_f64(*alpha), par);
+                return Ok(());
             }
             Kernel::Factorize { a, alpha, which } => {
                 to.copy(see(a), T::from_f64(*alpha));
@@ -437,6 +438,14 @@ impl<T: Scalar> Machine<'_, T> {
                 self.check_invertible(pivots, instruction)?;
                 factor::inverse(to.matrix(), factors(*packed), pivots, par, scratch.stack);
             }
+            Kernel::DefiniteInverse { factors: packed, which, alpha, accumulate } => {
+                self.check_invertible(&scratch.pivots[*which], instruction)?;
+                let (packed, alpha) = (factors(*packed), T::from_f64(*alpha));
+                factor::definite_inverse(to.matrix(), *accumulate, packed, alpha, par, scratch.stack);
+                // The other triangle comes later.
+                return Ok(());
+            }
+            Kernel::Mirror => mirror(to.matrix()),
             Kernel::Det { factors: packed, which } => {
                 let pivots = &scratch.pivots[*which];
                 if pivots.method == Method::Cholesky {

@@ -155,7 +155,7 @@ pub(crate) enum Kernel {
     Softmax {
         a: View,
     },
-    /// `dst = alpha lhs rhs`, or `dst += alpha lhs rhs`, of which one triangle is computed and the other is a copy.
+    /// The lower triangle of `dst = alpha lhs rhs`, or of `dst += alpha lhs rhs`.
     SymmetricProduct {
         lhs: View,
         rhs: View,
@@ -179,6 +179,15 @@ pub(crate) enum Kernel {
         factors: Buffer,
         which: usize,
     },
+    /// The lower triangle of `dst = alpha A⁻¹`, or of `dst += alpha A⁻¹`, from Cholesky factors.
+    DefiniteInverse {
+        factors: Buffer,
+        which: usize,
+        alpha: f64,
+        accumulate: bool,
+    },
+    /// The upper triangle of `dst` becomes the mirror image of the lower one.
+    Mirror,
     Det {
         factors: Buffer,
         which: usize,
@@ -242,7 +251,12 @@ impl Instruction {
             | Kernel::LogSumExp { a }
             | Kernel::Softmax { a }
             | Kernel::Factorize { a, .. } => [a].into_iter().for_each(visit),
-            Kernel::Solve { .. } | Kernel::Inverse { .. } | Kernel::Det { .. } | Kernel::LogDet { .. } => {}
+            Kernel::Solve { .. }
+            | Kernel::Inverse { .. }
+            | Kernel::DefiniteInverse { .. }
+            | Kernel::Mirror
+            | Kernel::Det { .. }
+            | Kernel::LogDet { .. } => {}
         }
     }
 
@@ -250,6 +264,7 @@ impl Instruction {
     pub(crate) fn reads(&mut self, mut read: impl FnMut(Buffer)) {
         if let Kernel::Solve { factors, .. }
         | Kernel::Inverse { factors, .. }
+        | Kernel::DefiniteInverse { factors, .. }
         | Kernel::Det { factors, .. }
         | Kernel::LogDet { factors, .. } = self.kernel
         {

@@ -1,6 +1,5 @@
 //! Factors of square matrices, by LU or Cholesky, and what is computed from them.
 
-use super::product::mirror;
 use super::reduce::sum_of_sizes;
 use super::registers;
 use crate::Scalar;
@@ -8,10 +7,14 @@ use crate::plan::{Factorization, Method};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::linalg::cholesky::llt::{self, factor::LltError};
 use faer::linalg::lu::partial_pivoting as lu;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::linalg::triangular_inverse::invert_lower_triangular;
+use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
+use faer::mat::AsMatMut;
 use faer::perm::PermRef;
 use faer::prelude::{Reborrow, ReborrowMut};
 use faer::traits::math_utils::sqrt;
-use faer::{MatMut, MatRef, Par};
+use faer::{Accum, MatMut, MatRef, Par};
 use std::ops::Range;
 
 /// What belongs to packed factors besides them: how they were found, the row permutation, and what the pivots say.
@@ -62,7 +65,7 @@ pub(crate) fn solve_scratch<T: Scalar>(
 pub(crate) fn inverse_scratch<T: Scalar>(Factorization { method, n }: Factorization, par: Par) -> StackReq {
     match method {
         Method::Lu => lu::inverse::inverse_scratch::<usize, T>(n, par),
-        Method::Cholesky => llt::inverse::inverse_scratch::<T>(n, par),
+        Method::Cholesky => temp_mat_scratch::<T>(n, n),
     }
 }
 
@@ -188,19 +191,32 @@ pub(crate) fn solve<T: Scalar>(
 }
 
 pub(crate) fn inverse<T: Scalar>(
-    mut dst: MatMut<'_, T>,
+    dst: MatMut<'_, T>,
     factors: MatRef<'_, T>,
     p: &Pivots<T>,
     par: Par,
     stack: &mut MemStack,
 ) {
-    match p.method {
-        Method::Lu => lu::inverse::inverse(dst, factors, factors, p.permutation(), par, stack),
-        Method::Cholesky => {
-            llt::inverse::inverse(dst.rb_mut(), factors, par, stack);
-            mirror(dst);
-        }
-    }
+    lu::inverse::inverse(dst, factors, factors, p.permutation(), par, stack);
+    registers::release();
+}
+
+/// The lower triangle of `dst = alpha A⁻¹`, or of `dst += alpha A⁻¹`, from `A = L Lᵀ`: it is `L⁻ᵀ L⁻¹`.
+pub(crate) fn definite_inverse<T: Scalar>(
+    dst: MatMut<'_, T>,
+    accumulate: bool,
+    factors: MatRef<'_, T>,
+    alpha: T,
+    par: Par,
+    stack: &mut MemStack,
+) {
+    let accumulate = if accumulate { Accum::Add } else { Accum::Replace };
+    let (lower, upper) = (BlockStructure::TriangularLower, BlockStructure::TriangularUpper);
+    let (mut inverse, _) = temp_mat_zeroed::<T, _, _>(factors.nrows(), factors.ncols(), stack);
+    let mut inverse = inverse.as_mat_mut();
+    invert_lower_triangular(inverse.rb_mut(), factors, par);
+    let inverse = inverse.rb();
+    triangular::matmul(dst, lower, accumulate, inverse.transpose(), upper, inverse, lower, alpha, par);
     registers::release();
 }
 

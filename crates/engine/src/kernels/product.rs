@@ -26,10 +26,9 @@ pub(crate) fn product<T: Scalar>(
     }
 }
 
-/// `dst = alpha a b`, or `dst += alpha a b`, of which only the lower triangle is computed, because the product and what
-/// it is added to are symmetric: half the multiplications.
+/// The lower triangle of `dst = alpha a b`, or of `dst += alpha a b`: half the multiplications.
 pub(crate) fn symmetric_product<T: Scalar>(
-    mut dst: MatMut<'_, T>,
+    dst: MatMut<'_, T>,
     accumulate: bool,
     a: MatRef<'_, T>,
     b: MatRef<'_, T>,
@@ -38,9 +37,8 @@ pub(crate) fn symmetric_product<T: Scalar>(
 ) {
     let accumulate = if accumulate { Accum::Add } else { Accum::Replace };
     let (lower, full) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
-    triangular::matmul(dst.rb_mut(), lower, accumulate, a, full, b, full, alpha, par);
+    triangular::matmul(dst, lower, accumulate, a, full, b, full, alpha, par);
     registers::release();
-    mirror(dst);
 }
 
 /// Copies the lower triangle to the upper one, in blocks that fit into the first-level cache.
