@@ -149,11 +149,10 @@ impl<'p, T: Scalar> Pullback<'p, T> {
         let Problem { names, weights, x, y } = problem;
         let vars: Vec<Var<'_>> = names.iter().zip(weights).map(|(name, w)| input(name, w)).collect();
         let prediction = vars.iter().fold(input("X", x), |h, &w| w * h);
-        let loss = reassociate(losses::squared(prediction, input("Y", y)), &vars)?;
-        let outputs: Vec<_> = std::iter::once(loss).chain(gradient(loss, &vars)?).collect();
+        let loss = losses::squared(prediction, input("Y", y));
         let layers = names.iter().zip(weights).map(|(name, w)| (name.as_str(), w.as_ref()));
         Ok(Pullback {
-            program: Program::compile(&outputs)?,
+            program: compile(loss, &vars)?,
             inputs: layers.chain([("X", x.as_ref()), ("Y", y.as_ref())]).collect(),
         })
     }

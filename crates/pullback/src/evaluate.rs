@@ -1,4 +1,4 @@
-use crate::{Error, Program, Scalar, Var, gradient, reassociate};
+use crate::{Error, Options, Program, Rewrites, Scalar, Var, gradient, optimize, optimize_with};
 use faer::{Mat, MatRef};
 
 /// Compiles, binds and runs: the values of some expressions, for a first try. To evaluate the same expressions
@@ -24,7 +24,52 @@ pub fn evaluate<T: Scalar>(
     Ok(run.iter().map(|matrix| matrix.to_owned()).collect())
 }
 
-/// The value of a loss and its gradients in `wrt`, in one call, with products in their cheapest order.
+/// A program for a loss and its gradients in `wrt`, planned as a whole: output 0 is the loss, and the gradients follow.
+///
+/// The loss is [optimized](optimize) for itself and its gradients, differentiated, and what comes out is optimized
+/// once more.
+///
+/// ```
+/// use pullback::prelude::*;
+/// use pullback::faer::Mat;
+/// let tape = Tape::new();
+/// let (a, b) = (tape.input("A", (50, 60)), tape.input("B", (60, 50)));
+/// // tr(A B) = ⟨Aᵀ, B⟩ needs no product, and its gradients are Bᵀ and Aᵀ.
+/// let mut program = pullback::compile::<f64>((a * b).trace(), &[a, b])?;
+/// assert_eq!(program.product_flops(), 0);
+/// let (a, b) = (Mat::full(50, 60, 1.0), Mat::full(60, 50, 2.0));
+/// let run = program.run(&[("A", a.as_ref()), ("B", b.as_ref())])?;
+/// assert_eq!((run.scalar(0), run.get(1)), (Some(6000.0), Some(b.transpose())));
+/// # Ok::<(), pullback::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of [`optimize`], [`gradient`] and [`Program::compile`].
+pub fn compile<T: Scalar>(loss: Var<'_>, wrt: &[Var<'_>]) -> Result<Program<T>, Error> {
+    compile_with(loss, wrt, Rewrites::new(), Options::new())
+}
+
+/// [`compile`], with more identities allowed and other options of the program.
+///
+/// # Errors
+/// Those of [`compile`].
+pub fn compile_with<T: Scalar>(
+    loss: Var<'_>,
+    wrt: &[Var<'_>],
+    rewrites: Rewrites,
+    options: Options,
+) -> Result<Program<T>, Error> {
+    let loss = first(optimize_with(&[loss], wrt, rewrites)?, loss);
+    let mut outputs = vec![loss];
+    outputs.extend(gradient(loss, wrt)?);
+    Ok(Program::compile_with(&optimize(&outputs, &[])?, options)?)
+}
+
+fn first<'t>(vars: Vec<Var<'t>>, otherwise: Var<'t>) -> Var<'t> {
+    vars.into_iter().next().unwrap_or(otherwise)
+}
+
+/// The value of a loss and its gradients in `wrt`, in one call, at the smallest cost.
 ///
 /// ```
 /// use pullback::prelude::*;
@@ -37,16 +82,14 @@ pub fn evaluate<T: Scalar>(
 /// ```
 ///
 /// # Errors
-/// Those of [`reassociate`], [`gradient`], [`Program::compile`] and [`Program::run`].
-pub fn value_and_gradients<'t, T: Scalar>(
-    loss: Var<'t>,
-    wrt: &[Var<'t>],
+/// Those of [`compile`] and [`Program::run`].
+pub fn value_and_gradients<T: Scalar>(
+    loss: Var<'_>,
+    wrt: &[Var<'_>],
     inputs: &[(&str, MatRef<'_, T>)],
 ) -> Result<(T, Vec<Mat<T>>), Error> {
-    let loss = reassociate(loss, wrt)?;
-    let mut outputs = vec![loss];
-    outputs.extend(gradient(loss, wrt)?);
-    let mut values = evaluate(&outputs, inputs)?;
-    let gradients = values.split_off(1);
-    Ok((values.first().map_or_else(T::default, |value| value[(0, 0)]), gradients))
+    let mut program = compile(loss, wrt)?;
+    let run = program.run(inputs)?;
+    let gradients = run.iter().skip(1).map(|gradient| gradient.to_owned()).collect();
+    Ok((run.scalar(0).unwrap_or_default(), gradients))
 }

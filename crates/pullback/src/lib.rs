@@ -43,10 +43,10 @@ mod evaluate;
 pub mod losses;
 
 pub use error::Error;
-pub use evaluate::{evaluate, value_and_gradients};
+pub use evaluate::{compile, compile_with, evaluate, value_and_gradients};
 pub use pullback_engine::{Definition, Options, Outputs, Parallelism, Program, Scalar};
 pub use pullback_rules::{
-    Derivation, derivation, gradient, hvp, jvp, reassociate, substitute, transpose, vjp,
+    Derivation, Rewrites, derivation, gradient, hvp, jvp, optimize, optimize_with, substitute, transpose, vjp,
 };
 pub use pullback_tape::{Declaration, Function, Shape, Structure, Tape, Var};
 
@@ -63,8 +63,8 @@ pub mod errors {
 /// What most programs use: `use pullback::prelude::*`.
 pub mod prelude {
     pub use crate::{
-        Definition, Error, Program, Shape, Tape, Var, check, derivation, evaluate, gradient, hvp, jvp,
-        losses, reassociate, value_and_gradients, vjp,
+        Definition, Error, Program, Shape, Tape, Var, check, compile, derivation, evaluate, gradient, hvp,
+        jvp, losses, optimize, value_and_gradients, vjp,
     };
 }
 

@@ -27,9 +27,9 @@ mod book;
 mod calculus;
 mod derivation;
 mod error;
-mod products;
+mod optimize;
 
 pub use calculus::{gradient, hvp, jvp, substitute, transpose, vjp};
 pub use derivation::{Derivation, derivation};
 pub use error::Error;
-pub use products::reassociate;
+pub use optimize::{Rewrites, optimize, optimize_with};
