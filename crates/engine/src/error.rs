@@ -40,6 +40,18 @@ pub enum Error {
         /// The input's name.
         name: String,
     },
+    /// A constant was given to a run.
+    #[error("input `{name}` was declared constant: it is bound once, by `bind`, and not in every run")]
+    Constant {
+        /// The input's name.
+        name: String,
+    },
+    /// An input of runs was bound as a constant.
+    #[error("input `{name}` was not declared constant: it is given to every run")]
+    NotConstant {
+        /// The input's name.
+        name: String,
+    },
     /// A matrix has another shape than its input.
     #[error("input `{name}` is {expected}, but the matrix bound to it is {found}")]
     InputShape {

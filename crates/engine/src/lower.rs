@@ -29,7 +29,11 @@ struct Value {
 
 struct Lowering<'g> {
     graph: &'g Graph,
+    /// Whether a node is computed once for all runs.
+    constant: Vec<bool>,
     uses: Vec<u32>,
+    /// Whether some node that is not constant, or the caller, reads it.
+    runs_read: Vec<bool>,
     deferred: Vec<bool>,
     /// Sums that are deferred to the sum, or the multiple of a sum, which they belong to.
     joined: Vec<bool>,
@@ -47,7 +51,9 @@ struct Lowering<'g> {
 pub(crate) fn lower(graph: Graph, declared: Vec<String>) -> Result<Plan, Error> {
     let mut lowering = Lowering {
         graph: &graph,
+        constant: graph.nodes().iter().map(|node| node.constant).collect(),
         uses: vec![0; graph.nodes().len()],
+        runs_read: vec![false; graph.nodes().len()],
         deferred: vec![false; graph.nodes().len()],
         joined: vec![false; graph.nodes().len()],
         values: vec![None; graph.nodes().len()],
@@ -70,25 +76,37 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>) -> Result<Plan, Error> 
         }
     }
     let outputs: Vec<View> = graph.outputs().iter().map(|&id| lowering.output(id)).collect();
+    let constant_buffers: Vec<bool> =
+        lowering.owners.iter().map(|owner| lowering.constant[owner.index()]).collect();
     let Lowering { mut code, mut slots, inputs, functions, factorizations, .. } = lowering;
+    // The order among constants, and among the others, stays what it is.
+    code.sort_by_key(|instruction| !constant_buffers[instruction.dst]);
+    let constants = code.iter().filter(|instruction| constant_buffers[instruction.dst]).count();
 
-    let mut kept = vec![0; slots.len()];
+    let mut shown = vec![0; slots.len()];
     for buffer in outputs.iter().filter_map(View::buffer) {
-        kept[buffer] += 1;
+        shown[buffer] += 1;
     }
-    let arena =
-        homes::assign(&mut code, &mut slots, &kept.iter().map(|&count| count > 0).collect::<Vec<_>>())?;
+    let kept: Vec<bool> =
+        shown.iter().zip(&constant_buffers).map(|(&shown, &constant)| shown > 0 || constant).collect();
+    let arena = homes::assign(&mut code, &mut slots, &kept)?;
     for (i, view) in outputs.iter().enumerate() {
         if let Some(buffer) = view.buffer()
-            && kept[buffer] == 1
+            && shown[buffer] == 1
+            && !constant_buffers[buffer]
         {
             slots[buffer].output = Some((i, view.transposed));
         }
     }
-    Ok(Plan { code, slots, arena, inputs, declared, functions, outputs, factorizations, graph })
+    Ok(Plan { code, constants, slots, arena, inputs, declared, functions, outputs, factorizations, graph })
 }
 
 impl<'g> Lowering<'g> {
+    /// Whether what `user` needs can be left to it: nobody else reads it, and it is not computed once for all runs.
+    fn can_defer(&self, id: NodeId, user: NodeId) -> bool {
+        self.uses[id.index()] == 1 && self.constant[id.index()] == self.constant[user.index()]
+    }
+
     fn node(&self, id: NodeId) -> &'g Node {
         self.graph.node(id)
     }
@@ -97,10 +115,17 @@ impl<'g> Lowering<'g> {
     fn defer(&mut self) {
         for &output in self.graph.outputs() {
             self.uses[output.index()] += 1;
+            self.runs_read[output.index()] = true;
         }
-        for (_, node) in self.graph.iter() {
+        for (id, node) in self.graph.iter().rev() {
+            // What is not computed is seen through: who reads a transpose reads what is under it.
+            let repeats = |&arg: &NodeId| self.node(arg).op == Op::Ones;
+            let is_view = matches!(node.op, Op::Transpose | Op::Scale(_) | Op::ScaleBy)
+                || node.op == Op::MatMul && node.args.iter().any(repeats);
+            let passes_on = is_view && self.runs_read[id.index()];
             for arg in &node.args {
                 self.uses[arg.index()] += 1;
+                self.runs_read[arg.index()] |= passes_on || !self.constant[id.index()];
             }
         }
         let mut is_output = vec![false; self.graph.nodes().len()];
@@ -120,7 +145,7 @@ impl<'g> Lowering<'g> {
                 op => op.is_elementwise() || op == Op::ScaleBy,
             };
             for &arg in &node.args {
-                if self.uses[arg.index()] != 1 {
+                if !self.can_defer(arg, id) {
                     continue;
                 }
                 let scale = matches!(node.op, Op::Scale(_));
@@ -174,7 +199,7 @@ impl<'g> Lowering<'g> {
     fn term(&self, id: NodeId, user: NodeId) -> Option<(f64, NodeId)> {
         let node = self.node(id);
         match (node.op, &node.args[..]) {
-            _ if self.uses[id.index()] != 1 => None,
+            _ if !self.can_defer(id, user) => None,
             (Op::MatMul, &[a, b]) => {
                 // Sums and repetitions are not products once they are lowered.
                 let ones = |id| self.node(id).op == Op::Ones;
@@ -240,7 +265,7 @@ impl<'g> Lowering<'g> {
         let value = self.value(id);
         let whole = !value.view.transposed && value.view.repeat == Repeat::No && value.alpha == 1.0;
         match value.view.buffer() {
-            Some(buffer) if whole && self.uses[id.index()] == 1 && self.owners[buffer] == id => {
+            Some(buffer) if whole && self.can_defer(id, for_node) && self.owners[buffer] == id => {
                 self.owners[buffer] = for_node;
                 buffer
             }
@@ -277,8 +302,12 @@ impl<'g> Lowering<'g> {
             (Op::Input(name), _) => {
                 let name = self.graph.name(name).to_owned();
                 let symmetric = node.structure >= Structure::Symmetric && !shape.is_scalar();
-                self.inputs.push(Input { name, shape, symmetric, node: id });
-                plain(View::whole(Place::Input(self.inputs.len() - 1), shape))
+                let constant = self.constant[id.index()];
+                self.inputs.push(Input { name, shape, symmetric, constant, node: id });
+                let input = View::whole(Place::Input(self.inputs.len() - 1), shape);
+                // Data that runs read is copied once; what only other constants are made of is read where it is.
+                let copied = constant && self.runs_read[id.index()];
+                plain(if copied { self.copy(Value { alpha: 1.0, view: input }, id) } else { input })
             }
             (Op::Scalar(c), _) => Value { alpha: c.value(), view: View::ones(shape) },
             (Op::Ones, _) => plain(View::ones(shape)),
@@ -520,7 +549,8 @@ impl<'g> Lowering<'g> {
         let method = if definite { Method::Cholesky } else { Method::Lu };
         let which = self.factorizations.len();
         self.factorizations.push(Factorization { method, n: a.shape.rows });
-        let dst = self.new_buffer(a.shape, for_node);
+        // Once for all runs, if the matrix is constant.
+        let dst = self.new_buffer(a.shape, matrix);
         self.emit_to(dst, for_node, Kernel::Factorize { a, alpha, which });
         self.factors_of.insert(matrix, (dst, which));
         ((dst, which), transposed)

@@ -79,12 +79,14 @@ impl<T: Scalar> Memory<T> {
 }
 
 impl<T: Scalar> Clone for Memory<T> {
-    /// Memory of the same size; nothing of its contents outlives a run.
+    /// Memory of the same size and contents: those of constants outlive a run.
     fn clone(&self) -> Self {
         let padded = self.numbers.len();
-        let numbers = vec![T::default(); padded];
+        let mut numbers = vec![T::default(); padded];
+        let start = numbers.as_ptr().align_offset(CACHE_LINE).min(padded - self.len);
+        numbers[start..start + self.len].copy_from_slice(self.arena());
         Memory {
-            start: numbers.as_ptr().align_offset(CACHE_LINE).min(padded - self.len),
+            start,
             numbers,
             len: self.len,
             pivots: self.pivots.clone(),
@@ -266,24 +268,29 @@ pub(crate) struct Machine<'a, T: Scalar> {
 }
 
 impl<T: Scalar> Machine<'_, T> {
-    /// Runs all instructions; outputs go to the matrices outside, if there are any.
+    /// Runs the instructions that depend on constants alone, or all others; outputs go to the matrices outside, if
+    /// there are any.
     pub(crate) fn run(
         &self,
+        constants: bool,
         memory: &mut Memory<T>,
         mut outside: Option<&mut [MatMut<'_, T>]>,
     ) -> Result<(), Error> {
         if self.check_finite {
             for (input, &position) in self.plan.inputs.iter().zip(self.bound) {
-                self.check(self.inputs[position].1, input.node)?;
+                if input.constant == constants {
+                    self.check(self.inputs[position].1, input.node)?;
+                }
             }
         }
+        let (first, rest) = self.plan.code.split_at(self.plan.constants);
         let arena = &mut memory.numbers[memory.start..memory.start + memory.len];
         let mut scratch = Scratch {
             pivots: &mut memory.pivots,
             blocks: &mut memory.blocks,
             stack: MemStack::new(&mut memory.stack),
         };
-        for instruction in &self.plan.code {
+        for instruction in if constants { first } else { rest } {
             let slot = &self.plan.slots[instruction.dst];
             if let (Some(outputs), Some((i, transposed))) = (outside.as_deref_mut(), slot.output) {
                 let (before, rest) = outputs.split_at_mut(i);

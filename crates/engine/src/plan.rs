@@ -296,6 +296,8 @@ pub(crate) struct Input {
     pub(crate) shape: Shape,
     /// Whether it was declared symmetric.
     pub(crate) symmetric: bool,
+    /// Whether it was declared constant.
+    pub(crate) constant: bool,
     pub(crate) node: NodeId,
 }
 
@@ -303,6 +305,8 @@ pub(crate) struct Input {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) code: Vec<Instruction>,
+    /// So many instructions depend on constants alone, and come first: they run when the constants are bound.
+    pub(crate) constants: usize,
     pub(crate) slots: Vec<Slot>,
     /// The size of the arena in which all buffers live, in numbers.
     pub(crate) arena: usize,

@@ -64,6 +64,8 @@ pub struct Program<T: Scalar> {
     options: Options,
     definitions: Vec<Option<Definition<T>>>,
     check_finite: bool,
+    /// Whether the constants are bound, and what depends on them alone is computed.
+    constants_bound: bool,
     /// For every input, the position of the matrix bound to it in the current run.
     bound: Vec<usize>,
     memory: Memory<T>,
@@ -97,15 +99,28 @@ impl<T: Scalar> Program<T> {
             definitions: vec![None; plan.functions.len()],
             bound: vec![0; plan.inputs.len()],
             check_finite: false,
+            constants_bound: plan.constants == 0,
             plan: Arc::new(plan),
             options,
             memory,
         })
     }
 
-    /// The inputs that the outputs depend on: name and shape, in the order in which they were declared.
+    /// The inputs of a run, on which the outputs depend: name and shape, in the order in which they were declared.
     pub fn inputs(&self) -> impl Iterator<Item = (&str, Shape)> {
-        self.plan.inputs.iter().map(|input| (input.name.as_str(), input.shape))
+        let inputs = self.plan.inputs.iter().filter(|input| !input.constant);
+        inputs.map(|input| (input.name.as_str(), input.shape))
+    }
+
+    /// The constants on which the outputs depend, to be bound before the first run: name and shape.
+    pub fn constants(&self) -> impl Iterator<Item = (&str, Shape)> {
+        let constants = self.plan.inputs.iter().filter(|input| input.constant);
+        constants.map(|input| (input.name.as_str(), input.shape))
+    }
+
+    /// Number of instructions that run only when constants are bound.
+    pub fn constant_instructions(&self) -> usize {
+        self.plan.constants
     }
 
     /// The shapes of the outputs.
@@ -115,16 +130,20 @@ impl<T: Scalar> Program<T> {
 
     /// Number of instructions in a run.
     pub fn instructions(&self) -> usize {
-        self.plan.code.len()
+        self.plan.code.len() - self.plan.constants
     }
 
-    /// Multiplications and additions in the matrix products of a run: 2mkn for an m×k times a k×n.
+    /// Multiplications and additions in the matrix products of a run: 2mkn for an m×k times a k×n, and m(m + 1)k for the
+    /// triangle of a symmetric product.
     pub fn product_flops(&self) -> u64 {
         let flops = |instruction: &Instruction| match &instruction.kernel {
             Kernel::MatMul { lhs, rhs, .. } => 2 * (lhs.shape.rows * lhs.shape.cols * rhs.shape.cols) as u64,
+            Kernel::SymmetricProduct { lhs, .. } => {
+                (lhs.shape.rows * (lhs.shape.rows + 1) * lhs.shape.cols) as u64
+            }
             _ => 0,
         };
-        self.plan.code.iter().map(flops).sum()
+        self.plan.code.iter().skip(self.plan.constants).map(flops).sum()
     }
 
     /// Bytes of memory for intermediate values and outputs.
@@ -153,16 +172,40 @@ impl<T: Scalar> Program<T> {
         self.check_finite = check;
     }
 
+    /// Binds the constants, and computes what depends on them alone: once for all runs that follow.
+    ///
+    /// The matrices need not outlive the call. Binding again replaces all constants.
+    ///
+    /// ```
+    /// # use pullback_engine::Program;
+    /// # use pullback_tape::Tape;
+    /// # use faer::mat;
+    /// let tape = Tape::new();
+    /// let (x, w) = (tape.constant("X", (1, 2)), tape.input("w", (1, 1)));
+    /// let mut program = Program::<f64>::compile(&[w * (x * x.t())])?;
+    /// program.bind(&[("X", mat![[3.0, 4.0]].as_ref())])?;
+    /// assert_eq!(program.run(&[("w", mat![[2.0]].as_ref())])?.scalar(0), Some(50.0));
+    /// # Ok::<(), pullback_engine::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`run`](Program::run), of which [`Error::NotConstant`] comes from an input of runs. After an error nothing is
+    /// bound.
+    pub fn bind(&mut self, constants: &[(&str, MatRef<'_, T>)]) -> Result<(), Error> {
+        self.constants_bound = false;
+        self.execute(true, constants, None)
+    }
+
     /// Runs the program on the matrices bound by name and hands out the results.
     ///
     /// The order of `inputs` is free. What the outputs do not depend on may be left out.
     ///
     /// # Errors
     /// [`Error::Unbound`], [`Error::UnknownInput`], [`Error::BoundTwice`], [`Error::InputShape`],
-    /// [`Error::NotSymmetric`], [`Error::Undefined`], [`Error::Singular`], [`Error::NotPositiveDefinite`],
+    /// [`Error::Constant`], [`Error::NotSymmetric`], [`Error::Undefined`], [`Error::Singular`], [`Error::NotPositiveDefinite`],
     /// [`Error::NonFinite`].
     pub fn run(&mut self, inputs: &[(&str, MatRef<'_, T>)]) -> Result<Outputs<'_, T>, Error> {
-        self.execute(inputs, None)?;
+        self.execute(false, inputs, None)?;
         Ok(Outputs { plan: &self.plan, arena: self.memory.arena() })
     }
 
@@ -196,7 +239,7 @@ impl<T: Scalar> Program<T> {
         for (i, (view, out)) in self.plan.outputs.iter().zip(&*outputs).enumerate() {
             check_output(&self.plan, i, view.shape, Shape::new(out.nrows(), out.ncols()))?;
         }
-        self.execute(inputs, Some(outputs))?;
+        self.execute(false, inputs, Some(outputs))?;
         // What two outputs share was computed here.
         for (view, out) in self.plan.outputs.iter().zip(outputs) {
             if view.buffer().is_some_and(|buffer| self.plan.slots[buffer].output.is_none()) {
@@ -206,18 +249,27 @@ impl<T: Scalar> Program<T> {
         Ok(())
     }
 
-    fn bind(&mut self, inputs: &[(&str, MatRef<'_, T>)]) -> Result<(), Error> {
+    /// Finds the matrices that are bound to the constants, or to all other inputs.
+    fn find(&mut self, constants: bool, inputs: &[(&str, MatRef<'_, T>)]) -> Result<(), Error> {
         // Names are short: comparing them here takes less time than calling a function that does.
         let same = |a: &str, b: &str| a.len() == b.len() && a.bytes().eq(b.bytes());
-        for (k, (input, bound)) in self.plan.inputs.iter().zip(&mut self.bound).enumerate() {
+        let mut found = 0;
+        for (input, bound) in self.plan.inputs.iter().zip(&mut self.bound) {
+            if input.constant != constants {
+                if !constants && !self.constants_bound {
+                    return Err(Error::Unbound { name: input.name.clone(), shape: input.shape });
+                }
+                continue;
+            }
             // Bound in the program's order, a name is found at once.
-            let (position, matrix) = match inputs.get(k) {
-                Some((name, matrix)) if same(name, &input.name) => (k, matrix),
+            let (position, matrix) = match inputs.get(found) {
+                Some((name, matrix)) if same(name, &input.name) => (found, matrix),
                 _ => match inputs.iter().position(|(name, _)| same(name, &input.name)) {
                     Some(position) => (position, &inputs[position].1),
                     None => return Err(Error::Unbound { name: input.name.clone(), shape: input.shape }),
                 },
             };
+            found += 1;
             *bound = position;
             let shape = Shape::new(matrix.nrows(), matrix.ncols());
             if shape != input.shape {
@@ -234,14 +286,11 @@ impl<T: Scalar> Program<T> {
             }
         }
         // As many as there are inputs, each found: then there is no other.
-        if inputs.len() != self.plan.inputs.len() {
-            self.explain_surplus(inputs)?;
-        }
-        Ok(())
+        if inputs.len() != found { self.explain_surplus(constants, inputs) } else { Ok(()) }
     }
 
-    /// Names a binding that is unknown or given twice.
-    fn explain_surplus(&self, inputs: &[(&str, MatRef<'_, T>)]) -> Result<(), Error> {
+    /// Names a binding that is unknown, given twice, or given in the wrong place.
+    fn explain_surplus(&self, constants: bool, inputs: &[(&str, MatRef<'_, T>)]) -> Result<(), Error> {
         for (i, (name, _)) in inputs.iter().enumerate() {
             if self.plan.declared.binary_search_by(|known| known.as_str().cmp(name)).is_err() {
                 return Err(Error::UnknownInput {
@@ -252,16 +301,21 @@ impl<T: Scalar> Program<T> {
             if inputs[..i].iter().any(|(other, _)| other == name) {
                 return Err(Error::BoundTwice { name: (*name).to_owned() });
             }
+            if self.plan.inputs.iter().any(|input| input.name == *name && input.constant != constants) {
+                let name = (*name).to_owned();
+                return Err(if constants { Error::NotConstant { name } } else { Error::Constant { name } });
+            }
         }
         Ok(())
     }
 
     fn execute(
         &mut self,
+        constants: bool,
         inputs: &[(&str, MatRef<'_, T>)],
         outside: Option<&mut [MatMut<'_, T>]>,
     ) -> Result<(), Error> {
-        self.bind(inputs)?;
+        self.find(constants, inputs)?;
         let machine = Machine {
             plan: &self.plan,
             definitions: &self.definitions,
@@ -271,7 +325,13 @@ impl<T: Scalar> Program<T> {
             bound: &self.bound,
             one: T::from_f64(1.0),
         };
-        machine.run(&mut self.memory, outside)
+        // What depends on literals alone is computed in the first run.
+        if !constants && !self.constants_bound {
+            machine.run(true, &mut self.memory, None)?;
+        }
+        machine.run(constants, &mut self.memory, outside)?;
+        self.constants_bound = true;
+        Ok(())
     }
 }
 
@@ -283,6 +343,7 @@ impl<T: Scalar> Clone for Program<T> {
             options: self.options,
             definitions: self.definitions.clone(),
             check_finite: self.check_finite,
+            constants_bound: self.constants_bound,
             bound: self.bound.clone(),
             memory: self.memory.clone(),
         }

@@ -20,6 +20,7 @@
 //! # Ok::<(), pullback::Error>(())
 //! ```
 
+use crate::evaluate::run_once;
 use crate::{Error, Program, Scalar, Shape, Structure, Var, gradient, hvp, jvp, substitute, vjp};
 use faer::{Mat, MatRef};
 use std::fmt;
@@ -299,7 +300,8 @@ fn taylor_along<'t, T: Scalar>(
     let mut program = Program::compile(&[perturbed, gradient.inner(e), x.norm(), e.norm()])?;
     let mut at = |step: f64| -> Result<[f64; 4], Error> {
         let step = Mat::full(1, 1, T::from_f64(step));
-        let run = program.run(&bench.bound(&[("check h", step.as_ref())], &program))?;
+        let bound = bench.bound(&[("check h", step.as_ref())], &program);
+        let run = run_once(&mut program, &bound)?;
         Ok(run.matrices()?.map(|m: MatRef<'_, T>| m[(0, 0)].to_f64()))
     };
     let [value, slope, x_norm, e_norm] = at(0.0)?;
@@ -381,12 +383,14 @@ impl<'a, T: Scalar> Bench<'a, T> {
     {
         let random = self.random.iter().map(|(name, matrix)| (name.as_str(), matrix.as_ref()));
         let all = self.inputs.iter().copied().chain(random).chain(more.iter().copied());
-        all.filter(|(name, _)| program.inputs().any(|(known, _)| known == *name)).collect()
+        let known = |name: &str| program.inputs().chain(program.constants()).any(|(known, _)| known == name);
+        all.filter(|(name, _)| known(name)).collect()
     }
 
     fn agreement(&mut self, left: Var<'_>, right: Var<'_>, bound: Var<'_>) -> Result<Agreement, Error> {
         let mut program = Program::compile(&[left, right, bound])?;
-        let run = program.run(&self.bound(&[], &program))?;
+        let bound = self.bound(&[], &program);
+        let run = run_once(&mut program, &bound)?;
         let [left, right, bound] = run.matrices()?.map(|m: MatRef<'_, T>| m[(0, 0)].to_f64());
         Ok(Agreement::new::<T>(left, right, bound))
     }

@@ -1,4 +1,4 @@
-use crate::{Error, Options, Program, Rewrites, Scalar, Var, gradient, optimize, optimize_with};
+use crate::{Error, Options, Outputs, Program, Rewrites, Scalar, Var, gradient, optimize, optimize_with};
 use faer::{Mat, MatRef};
 
 /// Compiles, binds and runs: the values of some expressions, for a first try. To evaluate the same expressions
@@ -20,7 +20,7 @@ pub fn evaluate<T: Scalar>(
     inputs: &[(&str, MatRef<'_, T>)],
 ) -> Result<Vec<Mat<T>>, Error> {
     let mut program = Program::compile(outputs)?;
-    let run = program.run(inputs)?;
+    let run = run_once(&mut program, inputs)?;
     Ok(run.iter().map(|matrix| matrix.to_owned()).collect())
 }
 
@@ -89,7 +89,21 @@ pub fn value_and_gradients<T: Scalar>(
     inputs: &[(&str, MatRef<'_, T>)],
 ) -> Result<(T, Vec<Mat<T>>), Error> {
     let mut program = compile(loss, wrt)?;
-    let run = program.run(inputs)?;
+    let run = run_once(&mut program, inputs)?;
     let gradients = run.iter().skip(1).map(|gradient| gradient.to_owned()).collect();
     Ok((run.scalar(0).unwrap_or_default(), gradients))
+}
+
+/// Binds the constants among some matrices, and runs on the others.
+pub(crate) fn run_once<'p, T: Scalar>(
+    program: &'p mut Program<T>,
+    inputs: &[(&str, MatRef<'_, T>)],
+) -> Result<Outputs<'p, T>, Error> {
+    let is_constant = |name: &str| program.constants().any(|(constant, _)| constant == name);
+    let (constants, others): (Vec<_>, Vec<_>) =
+        inputs.iter().copied().partition(|(name, _)| is_constant(name));
+    if !constants.is_empty() {
+        program.bind(&constants)?;
+    }
+    Ok(program.run(&others)?)
 }
