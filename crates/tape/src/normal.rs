@@ -362,6 +362,13 @@ impl Recorder {
             })
     }
 
+    /// Whether one of two factors is a transpose, and the other is too, or is symmetric.
+    fn all_flip_products(&self, a: NodeId, b: NodeId) -> bool {
+        let transpose = |x: NodeId| self.op(x) == Op::Transpose;
+        let flips = |x: NodeId| transpose(x) || self.graph.node(x).structure >= Structure::Symmetric;
+        (transpose(a) || transpose(b)) && flips(a) && flips(b)
+    }
+
     /// `xᵀ`.
     fn flip(&mut self, x: NodeId, at: At) -> NodeId {
         let shape = self.shape(x).transposed();
@@ -461,8 +468,8 @@ impl Recorder {
                 let ones = self.ones(shape, at);
                 Some(self.scale(inner as f64, ones, at))
             }
-            // Aᵀ Bᵀ = (B A)ᵀ
-            (Op::Transpose, Op::Transpose) => {
+            // Aᵀ Bᵀ = (B A)ᵀ, where a symmetric matrix is its own transpose.
+            _ if self.all_flip_products(a, b) => {
                 let (a, b) = (self.flip(a, at), self.flip(b, at));
                 let product = self.normal(Op::MatMul, &[b, a], shape.transposed(), at);
                 Some(self.flip(product, at))
