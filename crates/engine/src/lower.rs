@@ -142,7 +142,7 @@ impl<'g> Lowering<'g> {
             let pass = match node.op {
                 Op::Scale(_) => inlined || is_output[id.index()],
                 Op::Add => !sum_of_products,
-                op => op.is_elementwise() || op == Op::ScaleBy,
+                op => op.is_elementwise() || op == Op::ScaleBy || self.scales(id).is_some(),
             };
             for &arg in &node.args {
                 if !self.can_defer(arg, id) {
@@ -191,7 +191,17 @@ impl<'g> Lowering<'g> {
         let node = self.node(id);
         let identity = node.op == Op::Add && node.args.iter().any(|&arg| self.identity(arg).is_some());
         let product = matches!(node.op, Op::Scale(_)) && self.term(id, id).is_some();
-        (node.op.is_elementwise() || node.op == Op::ScaleBy) && !identity && !product
+        let entrywise = node.op.is_elementwise() || node.op == Op::ScaleBy || self.scales(id).is_some();
+        entrywise && !identity && !product
+    }
+
+    /// `(v, X)` if the node is the product of a `Diag(v)` and a matrix: every row of X, or every column, times an
+    /// entry of v.
+    fn scales(&self, id: NodeId) -> Option<(NodeId, NodeId)> {
+        let node = self.node(id);
+        let (Op::MatMul, &[a, b]) = (node.op, &node.args[..]) else { return None };
+        let diagonal = |x: NodeId| self.node(x).args.first().copied().filter(|_| self.node(x).op == Op::Diag);
+        diagonal(a).map(|v| (v, b)).or(diagonal(b).map(|v| (v, a)))
     }
 
     /// `(c, term)` if the node is `c` times something that nobody else needs and that can be added into its `user`
@@ -201,9 +211,9 @@ impl<'g> Lowering<'g> {
         match (node.op, &node.args[..]) {
             _ if !self.can_defer(id, user) => None,
             (Op::MatMul, &[a, b]) => {
-                // Sums and repetitions are not products once they are lowered.
-                let ones = |id| self.node(id).op == Op::Ones;
-                (!ones(a) && !ones(b)).then_some((1.0, id))
+                // Sums, repetitions and scalings are not products once they are lowered.
+                let other = |id| matches!(self.node(id).op, Op::Ones | Op::Diag);
+                (!other(a) && !other(b)).then_some((1.0, id))
             }
             (Op::Inverse, &[a]) => {
                 let definite = self.node(a).structure == Structure::Definite;
@@ -220,13 +230,14 @@ impl<'g> Lowering<'g> {
         self.node(id).structure >= Structure::Symmetric
     }
 
-    /// `(c, s)` if the node is `c s I`.
+    /// `(c, s)` if the node is `c s I`, or `c Diag(s)`.
     fn identity(&self, id: NodeId) -> Option<(f64, Option<NodeId>)> {
         let node = self.node(id);
         match (node.op, &node.args[..]) {
             (Op::Identity, _) => Some((1.0, None)),
+            (Op::Diag, &[x]) => Some((1.0, Some(x))),
             (Op::ScaleBy, &[s, x]) if self.node(x).op == Op::Identity => Some((1.0, Some(s))),
-            (Op::Scale(c), &[x]) if matches!(self.node(x).op, Op::Identity | Op::ScaleBy) => {
+            (Op::Scale(c), &[x]) if matches!(self.node(x).op, Op::Identity | Op::Diag | Op::ScaleBy) => {
                 self.identity(x).map(|(_, s)| (c.value(), s))
             }
             _ => None,
@@ -311,10 +322,17 @@ impl<'g> Lowering<'g> {
             }
             (Op::Scalar(c), _) => Value { alpha: c.value(), view: View::ones(shape) },
             (Op::Ones, _) => plain(View::ones(shape)),
-            (Op::Identity, _) => {
-                let dst =
-                    self.copy(Value { alpha: 0.0, view: View::ones(shape) }, id).buffer().unwrap_or_default();
-                plain(self.emit_to(dst, id, Kernel::AddIdentity { alpha: 1.0, factor: None }))
+            (Op::Identity | Op::Diag, args) => {
+                let factor = args.first().map(|&x| self.value(x));
+                let zeros = Value { alpha: 0.0, view: View::ones(shape) };
+                let dst = self.copy(zeros, id).buffer().unwrap_or_default();
+                let alpha = factor.map_or(1.0, |factor| factor.alpha);
+                let factor = factor.map(|factor| factor.view);
+                plain(self.emit_to(dst, id, Kernel::AddIdentity { alpha, factor }))
+            }
+            (Op::Diagonal, &[a]) => {
+                let Value { alpha, view: a } = self.value(a);
+                plain(self.emit(id, shape, Kernel::Diagonal { a, alpha }))
             }
             (Op::Transpose, &[x]) => {
                 let x = self.value(x);
@@ -335,6 +353,7 @@ impl<'g> Lowering<'g> {
                     Value { alpha: c.value() * x.alpha, ..x }
                 }
             },
+            (Op::MatMul, _) if self.scales(id).is_some() => plain(self.pass(id)),
             (Op::MatMul, &[a, b]) => self.product_value(id, a, b),
             // A part of an elementwise pass that somebody needs before left its products to themselves.
             (Op::Add, _) if self.is_sum_of_products(id) && !self.deferred[id.index()] => {
@@ -591,6 +610,14 @@ impl<'g> Lowering<'g> {
                 let factor = self.operand(s.view.repeated(node.shape), pass);
                 let (d, x) = self.step(x, root, pass);
                 Step::Mul(s.alpha * d, factor, x)
+            }
+            (Op::MatMul, &[a, _]) if inside && self.scales(id).is_some() => {
+                let (v, x) = self.scales(id).unwrap_or((id, id));
+                let v = self.value(v);
+                let line = if x == a { v.view.transpose() } else { v.view };
+                let factor = self.operand(line.repeated(node.shape), pass);
+                let (d, x) = self.step(x, root, pass);
+                Step::Mul(v.alpha * d, factor, x)
             }
             (Op::Quotient, &[a, b]) if inside => {
                 let ((c, a), (d, b)) = (self.step(a, root, pass), self.step(b, root, pass));

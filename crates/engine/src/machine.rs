@@ -407,10 +407,18 @@ impl<T: Scalar> Machine<'_, T> {
             Kernel::Copy { a, alpha } => to.copy(see(a), T::from_f64(*alpha)),
             Kernel::Elementwise(pass) => return self.pass(pass, instruction, sight, to, scratch),
             Kernel::AddIdentity { alpha, factor } => {
-                let value = factor.as_ref().map_or(self.one, |factor| see(factor)[(0, 0)]);
-                let (mut dst, value) = (to.matrix(), scaled(*alpha, value));
+                let factor = factor.as_ref().map_or(MatRef::from_ref(&self.one), see);
+                let mut dst = to.matrix();
                 for i in 0..dst.nrows() {
-                    dst[(i, i)] += value;
+                    // A 1×1 stands for all entries.
+                    let entry = factor[(if factor.nrows() == 1 { 0 } else { i }, 0)];
+                    dst[(i, i)] += scaled(*alpha, entry);
+                }
+            }
+            Kernel::Diagonal { a, alpha } => {
+                let (a, mut dst) = (see(a), to.matrix());
+                for i in 0..dst.nrows() {
+                    dst[(i, 0)] = scaled(*alpha, a[(i, i)]);
                 }
             }
             Kernel::Inner { a, b, alpha } => {

@@ -127,7 +127,7 @@ pub(crate) enum Kernel {
         alpha: f64,
     },
     Elementwise(Box<Elementwise>),
-    /// `dst += alpha factor I`, with a 1×1 factor if there is one.
+    /// `dst += alpha factor I`, with a 1×1 factor if there is one, or `dst += alpha Diag(factor)`.
     AddIdentity {
         alpha: f64,
         factor: Option<View>,
@@ -142,6 +142,11 @@ pub(crate) enum Kernel {
         alpha: f64,
     },
     Trace {
+        a: View,
+        alpha: f64,
+    },
+    /// `dst = alpha diag(a)`.
+    Diagonal {
         a: View,
         alpha: f64,
     },
@@ -247,6 +252,7 @@ impl Instruction {
             Kernel::Copy { a, .. }
             | Kernel::Sum { a, .. }
             | Kernel::Trace { a, .. }
+            | Kernel::Diagonal { a, .. }
             | Kernel::Norm { a, .. }
             | Kernel::LogSumExp { a }
             | Kernel::Softmax { a }

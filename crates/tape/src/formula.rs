@@ -246,6 +246,8 @@ impl Page<'_> {
             (Op::MatMul, &[a, b]) => product(vec![of(a), of(b)]),
             (Op::Transpose, &[x]) => self.form(x, !t),
             (Op::Trace, &[x]) => Form::call("tr", of(x)),
+            (Op::Diagonal, &[x]) => Form::call("diag", of(x)).transposed(t),
+            (Op::Diag, &[x]) => Form::call("Diag", of(x)),
             (Op::Inner, &[a, b]) if a == b => Form::Norm(Box::new(of(a))).power(Exponent::Number(2.0)),
             (Op::Inner, &[a, b]) => {
                 let (a_node, b_node) = (self.graph.node(a), self.graph.node(b));

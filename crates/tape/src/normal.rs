@@ -264,6 +264,16 @@ impl Recorder {
             (Op::Transpose, &[x]) => self.transpose(x),
             (Op::MatMul, &[a, b]) => self.matmul(a, b, shape, at),
             (Op::Trace, &[x]) => self.trace(x, at),
+            (Op::Diagonal, &[x]) => match self.op(x) {
+                _ if self.is_scalar(x) => Some(x),
+                Op::Identity | Op::Ones => Some(self.ones(shape, at)),
+                _ => self.on_diagonal(x),
+            },
+            (Op::Diag, &[x]) => match self.op(x) {
+                _ if self.is_scalar(x) => Some(x),
+                Op::Ones => Some(self.intern(Op::Identity, &[], shape, at)),
+                _ => None,
+            },
             (Op::Inner, &[a, b]) => self.inner(a, b, at),
             (Op::Hadamard, &[a, b]) => self.hadamard(a, b, at),
             (Op::Quotient, &[a, b]) => match self.literal(b) {
@@ -331,7 +341,7 @@ impl Recorder {
 
     /// `f(Xᵀ, Yᵀ) = f(X, Y)ᵀ` for what acts entrywise, `f(Xᵀ, Yᵀ) = f(X, Y)` for invariants.
     fn pull_transpose(&mut self, op: Op, args: &[NodeId], shape: Shape, at: At) -> Option<NodeId> {
-        let invariant = matches!(op, Op::Trace | Op::Inner | Op::Norm | Op::Det | Op::LogDet);
+        let invariant = matches!(op, Op::Trace | Op::Diagonal | Op::Inner | Op::Norm | Op::Det | Op::LogDet);
         let equivariant = matches!(op, Op::Add | Op::Hadamard | Op::Quotient | Op::Map(_) | Op::Inverse);
         if !(invariant || equivariant) || !self.all_flip(args) {
             return None;
@@ -360,6 +370,12 @@ impl Recorder {
                     || self.is_scalar(x)
                     || matches!(self.op(x), Op::Identity | Op::Zeros | Op::Ones)
             })
+    }
+
+    /// The column on the diagonal of a `Diag`.
+    fn on_diagonal(&self, x: NodeId) -> Option<NodeId> {
+        let node = self.graph.node(x);
+        if node.op == Op::Diag { node.args.first().copied() } else { None }
     }
 
     /// Whether one of two factors is a transpose, and the other is too, or is symmetric.
@@ -464,6 +480,11 @@ impl Recorder {
             _ if inner == 0 => Some(self.zeros(shape, at)),
             (Op::Identity, _) => Some(b),
             (_, Op::Identity) => Some(a),
+            (Op::Diag, Op::Diag) => {
+                let (x, y) = (self.on_diagonal(a)?, self.on_diagonal(b)?);
+                let column = self.normal(Op::Hadamard, &[x, y], self.shape(x), at);
+                Some(self.normal(Op::Diag, &[column], shape, at))
+            }
             (Op::Ones, Op::Ones) => {
                 let ones = self.ones(shape, at);
                 Some(self.scale(inner as f64, ones, at))
@@ -484,6 +505,11 @@ impl Recorder {
             _ if n == 1 => Some(x),
             _ if n == 0 => Some(self.scalar(0.0, at)),
             Op::Identity | Op::Ones => Some(self.scalar(n as f64, at)),
+            Op::Diag => {
+                let column = self.on_diagonal(x)?;
+                let ones = self.ones(self.shape(column), at);
+                Some(self.normal(Op::Inner, &[ones, column], Shape::SCALAR, at))
+            }
             _ => None,
         }
     }
@@ -495,6 +521,12 @@ impl Recorder {
             _ if shape.is_empty() => Some(self.scalar(0.0, at)),
             (Op::Identity, _) => Some(self.normal(Op::Trace, &[b], Shape::SCALAR, at)),
             (_, Op::Identity) => Some(self.normal(Op::Trace, &[a], Shape::SCALAR, at)),
+            // Off the diagonal there is nothing.
+            (Op::Diag, _) | (_, Op::Diag) => {
+                let column = Shape::new(shape.rows, 1);
+                let [a, b] = [a, b].map(|x| self.normal(Op::Diagonal, &[x], column, at));
+                Some(self.normal(Op::Inner, &[a, b], Shape::SCALAR, at))
+            }
             (Op::Ones, Op::Ones) => Some(self.scalar(shape.rows as f64 * shape.cols as f64, at)),
             (Op::Ones, _) => self.sum(b, at),
             (_, Op::Ones) => self.sum(a, at),
@@ -508,6 +540,7 @@ impl Recorder {
         match (node.op, &node.args[..]) {
             (Op::Hadamard, &[a, b]) => Some(self.normal(Op::Inner, &[a, b], Shape::SCALAR, at)),
             (Op::Map(Function::Square), &[a]) => Some(self.normal(Op::Inner, &[a, a], Shape::SCALAR, at)),
+            (Op::Diagonal, &[a]) => Some(self.normal(Op::Trace, &[a], Shape::SCALAR, at)),
             (Op::MatMul, &[a, b]) => {
                 let y = match (self.op(a), self.op(b)) {
                     (Op::Ones, _) if self.shape(a).rows == 1 => b,
@@ -526,6 +559,13 @@ impl Recorder {
             _ if self.is_scalar(a) => Some(self.scale_by(a, b, at)),
             (Op::Ones, _) => Some(b),
             (_, Op::Ones) => Some(a),
+            (Op::Diag | Op::Identity, _) | (_, Op::Diag | Op::Identity) => {
+                let shape = self.shape(a);
+                let column = Shape::new(shape.rows, 1);
+                let [a, b] = [a, b].map(|x| self.normal(Op::Diagonal, &[x], column, at));
+                let column = self.normal(Op::Hadamard, &[a, b], column, at);
+                Some(self.normal(Op::Diag, &[column], shape, at))
+            }
             _ if a == b => Some(self.intern(Op::Map(Function::Square), &[a], self.shape(a), at)),
             _ => None,
         }

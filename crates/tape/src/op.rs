@@ -64,6 +64,10 @@ pub enum Op {
     Transpose,
     /// `tr a`.
     Trace,
+    /// The diagonal of a square matrix, a column.
+    Diagonal,
+    /// The diagonal matrix with the column `a` on its diagonal.
+    Diag,
     /// `⟨a, b⟩ = tr(aᵀ b)`.
     Inner,
     /// The Frobenius norm `‖a‖`.
@@ -226,6 +230,8 @@ impl Op {
             Op::MatMul => "*",
             Op::Transpose => "transpose",
             Op::Trace => "trace",
+            Op::Diagonal => "diagonal",
+            Op::Diag => "diag",
             Op::Inner => "inner",
             Op::Norm => "norm",
             Op::Hadamard => "hadamard",
@@ -256,6 +262,8 @@ impl Op {
             Op::MatMul,
             Op::Transpose,
             Op::Trace,
+            Op::Diagonal,
+            Op::Diag,
             Op::Inner,
             Op::Norm,
             Op::Hadamard,
@@ -280,6 +288,8 @@ impl Op {
             Op::Scale(_)
             | Op::Transpose
             | Op::Trace
+            | Op::Diagonal
+            | Op::Diag
             | Op::Norm
             | Op::Map(_)
             | Op::LogSumExp
@@ -310,6 +320,8 @@ impl Op {
             | Op::MatMul
             | Op::Transpose
             | Op::Trace
+            | Op::Diagonal
+            | Op::Diag
             | Op::Inner
             | Op::Hadamard => Slot::Multilinear,
             Op::Quotient => [Slot::Multilinear, Slot::Nonlinear][(slot > 0) as usize],
@@ -369,6 +381,9 @@ impl Op {
             Op::Norm => Ok(Shape::SCALAR),
             Op::LogSumExp => Ok(Shape::new(1, a.cols)),
             Op::Inverse => square().map(|()| a),
+            Op::Diagonal => square().map(|()| Shape::new(a.rows, 1)),
+            Op::Diag if a.cols == 1 => Ok(Shape::new(a.rows, a.rows)),
+            Op::Diag => Err(format!("a diagonal is a column, not {a}")),
             Op::Trace | Op::Det | Op::LogDet => square().map(|()| Shape::SCALAR),
             Op::Solve => {
                 square()?;

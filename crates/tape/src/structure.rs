@@ -96,6 +96,7 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         Op::MatMul => palindrome(graph, args),
         Op::Inverse if a >= Semidefinite => Definite,
         Op::Inverse => a,
+        Op::Diag => Symmetric,
         Op::Norm => Semidefinite,
         Op::Trace if a >= Semidefinite => Semidefinite,
         Op::Inner if args.len() == 2 && args[0] == args[1] => Semidefinite,

@@ -160,6 +160,33 @@ impl<'t> Var<'t> {
         self.unary(Op::Trace)
     }
 
+    /// The diagonal of a square matrix, `diag(X)ᵢ = Xᵢᵢ`, n×1.
+    ///
+    /// # Derivative
+    /// `diag(ε)`
+    #[track_caller]
+    pub fn diagonal(self) -> Var<'t> {
+        self.unary(Op::Diagonal)
+    }
+
+    /// The diagonal matrix with this column, n×1, on its diagonal: `Diag(x)`, n×n. It is stored only if
+    /// something asks for its entries; a product with it scales rows or columns, O(mn).
+    ///
+    /// ```
+    /// # use pullback_tape::Tape;
+    /// let tape = Tape::new();
+    /// let (d, a) = (tape.input("d", (3, 1)), tape.input("A", (3, 3)));
+    /// assert_eq!((d.diag() * a).trace().to_string(), "tr(Diag(d) A)");
+    /// assert!(d.diag().diagonal().same(d));
+    /// ```
+    ///
+    /// # Derivative
+    /// `Diag(ε)`
+    #[track_caller]
+    pub fn diag(self) -> Var<'t> {
+        self.unary(Op::Diag)
+    }
+
     /// The inner product `⟨X, Y⟩ = tr(Xᵀ Y) = Σ Xᵢⱼ Yᵢⱼ` with a matrix of the same shape.
     ///
     /// # Derivative

@@ -26,6 +26,18 @@ pub(crate) const CASES: &[Case] = &[
         let a = t.input("A", (m, m));
         ((a * a).trace() + a.trace().square(), vec![a])
     }),
+    case("diagonal", SQUARE, |t, (m, _, _)| {
+        let a = t.input("A", (m, m));
+        ((a * a.exp()).diagonal(), vec![a])
+    }),
+    case("diagonal matrix", SQUARE, |t, (m, _, n)| {
+        let (a, b, v) = (t.input("A", (m, n)), t.input("B", (m, m)), t.input("v", (m, 1)));
+        (v.diag() * a + b * v.diag() * a + (v.diag() + b) * a, vec![a, b, v])
+    }),
+    case("sums and products of diagonals", SQUARE, |t, (m, _, _)| {
+        let (b, v) = (t.input("B", (m, m)), t.input("v", (m, 1)));
+        (v.diag() * v.exp().diag() + b.hadamard(v.diag()) + b.inner(v.diag()) * v.diag(), vec![b, v])
+    }),
     case("inner product", SHAPES, |t, (m, _, n)| {
         let (a, b) = (t.input("A", (m, n)), t.input("B", (m, n)));
         (a.inner(b), vec![a, b])

@@ -70,6 +70,8 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::Hadamard => &algebra::HADAMARD,
         Op::Quotient => &algebra::QUOTIENT,
         Op::Trace => &reductions::TRACE,
+        Op::Diagonal => &reductions::DIAGONAL,
+        Op::Diag => &reductions::DIAG,
         Op::Inner => &reductions::INNER,
         Op::Norm => &reductions::NORM,
         Op::LogSumExp => &reductions::LOG_SUM_EXP,

@@ -5,6 +5,12 @@ use super::Rule::{self, Frechet, Linear};
 /// `tr A`: `Ā = ȳ I`, by `tr ε = ⟨I, ε⟩`. [G §2.2.4]
 pub(super) const TRACE: [Rule; 1] = [Linear(|at, y_bar| y_bar * at.a.tape().identity(at.a.rows()))];
 
+/// `diag(A)`: `Ā = Diag(ȳ)`, by `⟨ȳ, diag(ε)⟩ = ⟨Diag(ȳ), ε⟩`. [MN §3.8]
+pub(super) const DIAGONAL: [Rule; 1] = [Linear(|_, y_bar| y_bar.diag())];
+
+/// `Diag(a)`: `ā = diag(Ȳ)`, by `⟨Ȳ, Diag(ε)⟩ = ⟨diag(Ȳ), ε⟩`. [MN §3.8]
+pub(super) const DIAG: [Rule; 1] = [Linear(|_, y_bar| y_bar.diagonal())];
+
 /// `⟨A, B⟩ = tr(Aᵀ B)`: `Ā = ȳ B`, `B̄ = ȳ A`.
 pub(super) const INNER: [Rule; 2] = [Linear(|at, y_bar| y_bar * at.b), Linear(|at, y_bar| y_bar * at.a)];
 

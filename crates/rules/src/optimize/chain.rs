@@ -25,6 +25,8 @@ pub(super) struct Factor {
     pub(super) structure: Structure,
     pub(super) varies: bool,
     pub(super) constant: bool,
+    /// Whether it is a `Diag`: a product with it scales rows or columns.
+    pub(super) diagonal: bool,
 }
 
 impl Factor {
@@ -37,6 +39,7 @@ impl Factor {
             structure: Structure::General,
             varies: false,
             constant: true,
+            diagonal: false,
         }
     }
 
@@ -177,6 +180,8 @@ enum End {
     Product(Shape),
     /// With the trace of its product: the chain is a circle.
     Trace,
+    /// With the diagonal of its product.
+    Diagonal,
 }
 
 /// Where a circle is cut, or that it is not.
@@ -184,7 +189,7 @@ enum End {
 enum Cut {
     /// The product of all factors, from the one at this position around.
     Whole(usize),
-    /// `⟨Pᵀ, Q⟩`, with P the product of so many factors from this position on, and Q that of the others.
+    /// `⟨Pᵀ, Q⟩`, or `(P ∘ Qᵀ) 𝟏`, with P the product of so many factors from this position on, and Q that of the others.
     Halves(usize, usize),
 }
 
@@ -272,7 +277,8 @@ impl Chain {
                         right: varies[right],
                         constant: constant[left] && constant[right],
                     };
-                    let inner = factors[k].shape.cols;
+                    let scales = k == i && factors[i].diagonal || k + 1 == j && factors[j].diagonal;
+                    let inner = if scales { 1 } else { factors[k].shape.cols };
                     // An inverse beside another factor is a solve; of two, one is needed with all its entries.
                     let solves = [k == i && factors[i].inverted, k + 1 == j && factors[j].inverted];
                     let total = match solves {
@@ -292,9 +298,9 @@ impl Chain {
             }
         }
         let (mut cut, mut cost) = (Cut::Whole(0), costs[len - 1]);
-        if end == End::Trace {
+        if !matches!(end, End::Product(_)) {
             cost = f64::INFINITY;
-            for start in 0..len {
+            for start in 0..if end == End::Trace { len } else { 1 } {
                 let whole = costs[start * m + start + len - 1] + factors[start].shape.rows as f64;
                 if whole < cost {
                     (cut, cost) = (Cut::Whole(start), whole);
@@ -321,12 +327,13 @@ impl Chain {
         match (self.cut, self.end) {
             (Cut::Whole(start), End::Product(_)) => interval(start, start + self.len - 1),
             (Cut::Whole(start), End::Trace) => interval(start, start + self.len - 1).trace(),
-            (Cut::Halves(start, half), _) => {
+            (Cut::Whole(start), End::Diagonal) => interval(start, start + self.len - 1).diagonal(),
+            (Cut::Halves(start, half), end) => {
                 let (middle, last) = (start + half, start + self.len - 1);
                 let p = interval(start, middle - 1);
                 let mirrored = Mirrors::new(&self.factors).halves(start, middle - 1, last);
                 let q = if mirrored { p.t() } else { interval(middle, last) };
-                p.t().inner(q)
+                if end == End::Diagonal { p.hadamard(q.t()).row_sums() } else { p.t().inner(q) }
             }
         }
     }
@@ -399,6 +406,11 @@ impl Terms {
                 let written = opened.cost + page.shape(x).rows as f64;
                 (opened, End::Trace, written)
             }
+            (Op::Diagonal, [Some(x), _]) => {
+                let opened = Opened::new(page, &[(x, false)], None);
+                let written = opened.cost + page.shape(x).rows as f64;
+                (opened, End::Diagonal, written)
+            }
             (Op::Inner, [Some(x), Some(y)]) if x != y => {
                 let opened = Opened::new(page, &[(x, true), (y, false)], None);
                 let written = opened.cost + page.cost(root);
@@ -428,6 +440,7 @@ impl Terms {
         {
             let identity = match end {
                 End::Trace => "tr(A B) = ⟨Aᵀ, B⟩",
+                End::Diagonal => "diag(A B) = (A ∘ Bᵀ) 𝟏",
                 End::Product(_) if kept.has_inverse() => "A⁻¹ B is a solve",
                 End::Product(_) => "(A B) C = A (B C)",
             };
@@ -439,6 +452,7 @@ impl Terms {
             let shape = match end {
                 End::Product(shape) => shape,
                 End::Trace => Shape::SCALAR,
+                End::Diagonal => page.shape(root),
             };
             let additions = (expansion.terms.len() - 1) as f64 * shape.rows as f64 * shape.cols as f64;
             let mut cost = expansion.expanded + additions;

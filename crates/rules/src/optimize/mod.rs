@@ -54,7 +54,7 @@ const ROUNDS: usize = 8;
 ///   products of `2mkn · (1 + [left varies] + [right varies])` is smallest, by dynamic programming over its intervals
 ///   (Godbole, *On Efficient Computation of Matrix Chain Products*, 1973, with the sweep's weights).
 /// - **Traces and inner products.** `tr(A B) = ⟨Aᵀ, B⟩` takes 2mn operations, and the trace of a longer product is cut where
-///   that is cheapest around the circle; so is `⟨A B, C D⟩ = tr(Bᵀ Aᵀ C D)`.
+///   that is cheapest around the circle; so is `⟨A B, C D⟩ = tr(Bᵀ Aᵀ C D)`. `diag(A B) = (A ∘ Bᵀ) 𝟏` likewise.
 /// - **Symmetry.** `X Xᵀ` and `X S Xᵀ` take half the multiplications, and their two sides are computed once.
 /// - **Inverses.** `A⁻¹ B` is a solve, whatever stands around it; `A A⁻¹ = I`; `(A B)⁻¹ = B⁻¹ A⁻¹`,
 ///   `log |det A B| = log |det A| + log |det B|` and `det A B = det A det B` for square A and B;

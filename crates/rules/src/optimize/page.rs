@@ -123,6 +123,7 @@ impl<'t> Page<'t> {
             structure: self.structure(i),
             varies: self.varies(i),
             constant: self.constant(i),
+            diagonal: self.op(i).0 == Op::Diag,
         }
     }
 
@@ -136,7 +137,8 @@ impl<'t> Page<'t> {
                 let is = |x: usize, op: Op| self.op(x).0 == op;
                 // What is multiplied by ones is summed once, and repeated.
                 let (m, n) = (if is(a, Op::Ones) { 1 } else { m }, if is(b, Op::Ones) { 1 } else { n });
-                let k = self.shape(a).cols;
+                let scales = is(a, Op::Diag) || is(b, Op::Diag);
+                let k = if scales { 1 } else { self.shape(a).cols };
                 let transpose_of = |x: usize, y: usize| self.op(x) == (Op::Transpose, [Some(y), None]);
                 if transpose_of(a, b) || transpose_of(b, a) {
                     return cost::mirrored_product(m, k, passes);
