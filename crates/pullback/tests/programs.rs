@@ -80,12 +80,16 @@ fn grow<'t>(tape: &'t Tape, pool: &mut Vec<Var<'t>>, (op, first, second): Step) 
         31 => (a * a.t()).trace().tanh(),
         32 => pick(&|shape| shape.rows == rows && shape.cols == 1).unwrap_or(a.row_sums()).repeat_cols(3),
         33 => 1.0 - a.cos() * number(),
+        34 => a.row_sums().sin().diag() * a,
+        35 => (a * a.t()).diagonal(),
+        36 => a.tanh() * (a.t() * a).diagonal().diag() / rows as f64,
+        37 => regular() + a.row_sums().cos().diag(),
         _ => -a,
     };
     pool.push(grown);
 }
 
-const OPS: u8 = 35;
+const OPS: u8 = 39;
 
 #[derive(Clone, Debug)]
 struct Random {
