@@ -181,7 +181,7 @@ impl<'g> Lowering<'g> {
     }
 
     fn emit_to(&mut self, dst: Buffer, node: NodeId, kernel: Kernel) -> View {
-        self.code.push(Instruction { kernel, dst, node });
+        self.code.push(Instruction { kernel, dst, node, again: false });
         View::whole(Place::Buffer(dst), self.slots[dst].shape)
     }
 

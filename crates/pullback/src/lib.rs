@@ -44,7 +44,9 @@ pub mod losses;
 
 pub use error::Error;
 pub use evaluate::{evaluate, value_and_gradients};
-pub use pullback_engine::{Definition, Options, Outputs, Parallelism, Program, Scalar};
+pub use pullback_engine::{
+    Definition, Kind, Line, Listing, Options, Outputs, Parallelism, Profile, Program, Scalar, Stored,
+};
 pub use pullback_rules::{
     Derivation, derivation, gradient, hvp, jvp, reassociate, substitute, transpose, vjp,
 };
