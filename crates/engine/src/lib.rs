@@ -30,6 +30,7 @@ mod machine;
 mod plan;
 mod profile;
 mod program;
+mod recompute;
 mod scalar;
 
 pub use cost::Kind;

@@ -199,7 +199,7 @@ impl<'l> Line<'l> {
         self.listing.plan.graph.node(self.instruction.node).identity
     }
 
-    /// Whether the same was computed before, and forgotten.
+    /// Whether the same was computed before, and forgotten: see [`Options::recompute`](crate::Options::recompute).
     pub fn again(&self) -> bool {
         self.instruction.again
     }

@@ -6,10 +6,10 @@
 //! sum it belongs to, a chain of elementwise operations runs in one pass.
 
 use crate::Error;
-use crate::homes;
 use crate::plan::{
     Arg, Buffer, Elementwise, Input, Instruction, Kernel, Place, Plan, Repeat, Slot, Step, View,
 };
+use crate::{homes, recompute};
 use pullback_tape::{Graph, Node, NodeId, Op, Shape};
 use std::collections::HashMap;
 
@@ -38,7 +38,7 @@ struct Lowering<'g> {
     lus: Vec<usize>,
 }
 
-pub(crate) fn lower(graph: Graph, declared: Vec<String>) -> Result<Plan, Error> {
+pub(crate) fn lower(graph: Graph, declared: Vec<String>, recompute: bool) -> Result<Plan, Error> {
     let mut lowering = Lowering {
         graph: &graph,
         uses: vec![0; graph.nodes().len()],
@@ -63,14 +63,17 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>) -> Result<Plan, Error> 
         }
     }
     let outputs: Vec<View> = graph.outputs().iter().map(|&id| lowering.output(id)).collect();
-    let Lowering { mut code, mut slots, inputs, functions, lus, .. } = lowering;
+    let Lowering { mut code, mut slots, inputs, functions, mut lus, .. } = lowering;
 
     let mut kept = vec![0; slots.len()];
     for buffer in outputs.iter().filter_map(View::buffer) {
         kept[buffer] += 1;
     }
-    let arena =
-        homes::assign(&mut code, &mut slots, &kept.iter().map(|&count| count > 0).collect::<Vec<_>>())?;
+    let is_output: Vec<bool> = kept.iter().map(|&count| count > 0).collect();
+    let mut arena = homes::assign(&mut code, &mut slots, &is_output)?;
+    if recompute && let Some(smaller) = recompute::recompute(&code, &slots, &is_output, &lus, arena)? {
+        (code, slots, lus, arena) = smaller;
+    }
     for (i, view) in outputs.iter().enumerate() {
         if let Some(buffer) = view.buffer()
             && kept[buffer] == 1

@@ -37,6 +37,8 @@ impl Parallelism {
 pub struct Options {
     /// On how many threads it runs; one unless said otherwise.
     pub parallelism: Parallelism,
+    /// Whether values are computed twice where that saves memory; see [`recompute`](Options::recompute).
+    pub recompute: bool,
 }
 
 impl Options {
@@ -48,6 +50,21 @@ impl Options {
     /// Sets the number of threads.
     pub fn parallelism(mut self, parallelism: Parallelism) -> Self {
         self.parallelism = parallelism;
+        self
+    }
+
+    /// Whether to forget some values and compute them again when they are needed, where that saves memory.
+    ///
+    /// A reverse sweep reads the values of the forward sweep in the opposite order, so all of them are alive
+    /// where it turns around. With this option about every √n-th of these n values is kept, and each stretch
+    /// between two of them is computed again just before it is read. Of L equal layers, O(√L) are in
+    /// memory at a time instead of L, and no instruction runs more than twice: what is computed
+    /// again is less than one forward pass (Chen, Xu, Zhang and Guestrin, *Training Deep Nets with Sublinear Memory Cost*,
+    /// [arXiv:1604.06174](https://arxiv.org/abs/1604.06174); Griewank and Walther, *Evaluating Derivatives*,
+    /// chapter 12). Results have the same bits. A plan that would not get smaller stays as it is. Outputs
+    /// are never forgotten. Opaque functions may be called again for the same matrix.
+    pub fn recompute(mut self, recompute: bool) -> Self {
+        self.recompute = recompute;
         self
     }
 }
@@ -90,7 +107,7 @@ impl<T: Scalar> Program<T> {
             None => (Graph::default(), Vec::new()),
         };
         declared.sort();
-        let plan = lower::lower(graph, declared)?;
+        let plan = lower::lower(graph, declared, options.recompute)?;
         let memory = Memory::new(&plan, options.parallelism.par())?;
         Ok(Program {
             definitions: vec![None; plan.functions.len()],
