@@ -1,9 +1,9 @@
 //! A plan that a person can read.
 
 use crate::cost::{self, Kind};
-use crate::plan::{Buffer, Instruction, Kernel, Place, Plan, Repeat, View};
+use crate::plan::{Buffer, Instruction, Kernel, Place, Plan, Repeat, Slot, View};
 use pullback_tape::{Literal, NodeId, Op, Shape};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Write as _};
 use std::panic::Location;
 use std::sync::Arc;
@@ -209,7 +209,7 @@ impl<'l> Line<'l> {
         &self.reading.notes
     }
 
-    fn slot(&self) -> &'l crate::plan::Slot {
+    fn slot(&self) -> &'l Slot {
         &self.listing.plan.slots[self.instruction.dst]
     }
 
@@ -338,8 +338,8 @@ struct Reader<'p> {
     holds: Vec<usize>,
     /// By node, the number of its value.
     value_of: HashMap<NodeId, usize>,
-    /// By offset in the arena, the number of the value that was written there last.
-    at: HashMap<usize, usize>,
+    /// What was written last: from where a value begins in the arena, to where it ends and its number.
+    at: BTreeMap<usize, (usize, usize)>,
     /// By factorization, how many read it.
     readers: Vec<usize>,
 }
@@ -352,7 +352,7 @@ impl<'p> Reader<'p> {
                 readers[lu] += 1;
             }
         }
-        let (value_of, at) = (HashMap::new(), HashMap::new());
+        let (value_of, at) = (HashMap::new(), BTreeMap::new());
         Reader { plan, holds: vec![0; plan.slots.len()], value_of, at, readers }
     }
 
@@ -364,9 +364,9 @@ impl<'p> Reader<'p> {
             let Instruction { dst, node, .. } = *instruction;
             let slot = &self.plan.slots[dst];
             let (step, notes) = (self.step(instruction), self.notes(instruction));
-            let stored = match (self.holds[dst], self.at.get(&slot.offset)) {
+            let stored = match (self.holds[dst], self.replace(slot, number)) {
                 (0, None) => Stored::Fresh,
-                (0, Some(&other)) => {
+                (0, Some(other)) => {
                     let read = instruction
                         .operands()
                         .iter()
@@ -379,7 +379,6 @@ impl<'p> Reader<'p> {
             let complete = last.get(&(dst, node)) == Some(&number) && !is_factorization(instruction);
             readings.push(Reading { step, stored, notes, complete, output: None });
             self.holds[dst] = number;
-            self.at.insert(slot.offset, number);
             if complete && slot.shape == self.plan.graph.node(node).shape {
                 self.value_of.insert(node, number);
             }
@@ -391,6 +390,22 @@ impl<'p> Reader<'p> {
             }
         }
         readings
+    }
+
+    /// Notes that a value is written, and returns the latest of those that it overwrites.
+    fn replace(&mut self, slot: &Slot, number: usize) -> Option<usize> {
+        let (start, end) = (slot.offset, slot.offset + slot.len());
+        let mut latest = None;
+        while let Some((&begins, &(ends, other))) = self.at.range(..end).next_back()
+            && ends > start
+        {
+            self.at.remove(&begins);
+            latest = latest.max(Some(other));
+        }
+        if start < end {
+            self.at.insert(start, (end, number));
+        }
+        latest
     }
 
     fn buffer(&self, buffer: Buffer) -> String {
