@@ -8,9 +8,10 @@
 //!
 //! 1. prints the loss and the gradients that come out, as formulas,
 //! 2. prints how one of them is derived,
-//! 3. compares them, number by number, with the closed form, and puts them to the Taylor test,
-//! 4. learns to read digits with them,
-//! 5. and draws how the learning went.
+//! 3. prints the plan by which they are computed, instruction by instruction,
+//! 4. compares them, number by number, with the closed form, and puts them to the Taylor test,
+//! 5. learns to read digits with them,
+//! 6. and draws how the learning went.
 //!
 //! ```text
 //! cargo run --release --example deep_linear -- --help
@@ -54,6 +55,7 @@ fn run<T: Scalar>(options: &Options, out: &mut impl Write) -> Result<(), Failure
     let network = Network::record(&tape, options, train.len());
     print_formulas(&network, out)?;
     print_derivations(&network, out)?;
+    print_plan::<T>(&network, out)?;
 
     let mut layers = options.initial_layers::<T>();
     check_gradients(&network, &layers, &train, out)?;
@@ -140,7 +142,16 @@ fn print_derivations(network: &Network<'_>, out: &mut impl Write) -> Result<(), 
     Ok(())
 }
 
-// ---- 3: numbers ------------------------------------------------------------------------------------------
+// ---- 3: a plan -------------------------------------------------------------------------------------------
+
+fn print_plan<T: Scalar>(network: &Network<'_>, out: &mut impl Write) -> Result<(), Failure> {
+    let gradients = gradient(network.loss, &network.weights)?;
+    let outputs: Vec<_> = [network.loss].into_iter().chain(gradients).collect();
+    let plan = Program::<T>::compile(&outputs)?.plan().to_string().replace('\n', "\n  ");
+    Ok(writeln!(out, "How the loss (output 0) and its gradients are computed\n  {plan}\n")?)
+}
+
+// ---- 4: numbers ------------------------------------------------------------------------------------------
 
 /// The gradients by the closed form `W_{k+1:}ᵀ ∇L(P) W_{:k}ᵀ`, in plain faer.
 fn closed_form<T: Scalar>(loss: Loss, layers: &[Layer<T>], samples: &Samples<T>) -> Vec<Mat<T>> {
@@ -200,7 +211,7 @@ fn check_gradients<T: Scalar>(
     if wrong.is_empty() { Ok(()) } else { Err(Failure::Gradient(wrong.join(", "))) }
 }
 
-// ---- 4: learning -----------------------------------------------------------------------------------------
+// ---- 5: learning -----------------------------------------------------------------------------------------
 
 /// What there was to see after some steps.
 struct Moment {
@@ -299,7 +310,7 @@ fn print_results(history: &[Moment], out: &mut impl Write) -> Result<(), Failure
     Ok(writeln!(out, "\nOn the way, no gradient was further than {worst:.1e} from its closed form.")?)
 }
 
-// ---- 5: a picture ----------------------------------------------------------------------------------------
+// ---- 6: a picture ----------------------------------------------------------------------------------------
 
 fn panels<T: Scalar>(history: &[Moment], layers: &[Layer<T>], options: &Options) -> [Panel; 2] {
     let curve = |label: String, y: &dyn Fn(&Moment) -> f64| {

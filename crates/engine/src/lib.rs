@@ -19,17 +19,24 @@
 //! # Ok::<(), pullback_engine::Error>(())
 //! ```
 
+mod cost;
 mod definition;
 mod error;
 mod homes;
 mod kernels;
+mod listing;
 mod lower;
 mod machine;
 mod plan;
+mod profile;
 mod program;
+mod recompute;
 mod scalar;
 
+pub use cost::Kind;
 pub use definition::Definition;
 pub use error::Error;
+pub use listing::{Line, Listing, Stored};
+pub use profile::Profile;
 pub use program::{Options, Outputs, Parallelism, Program};
 pub use scalar::Scalar;

@@ -6,11 +6,11 @@
 //! sum it belongs to, a chain of elementwise operations runs in one pass.
 
 use crate::Error;
-use crate::homes;
 use crate::plan::{
     Arg, Buffer, Elementwise, Factorization, Input, Instruction, Kernel, Method, Place, Plan, Repeat, Slot,
     Step, View,
 };
+use crate::{homes, recompute};
 use pullback_tape::{Graph, Node, NodeId, Op, Shape, Structure};
 use std::collections::HashMap;
 
@@ -48,7 +48,7 @@ struct Lowering<'g> {
     factorizations: Vec<Factorization>,
 }
 
-pub(crate) fn lower(graph: Graph, declared: Vec<String>) -> Result<Plan, Error> {
+pub(crate) fn lower(graph: Graph, declared: Vec<String>, recompute: bool) -> Result<Plan, Error> {
     let mut lowering = Lowering {
         graph: &graph,
         constant: graph.nodes().iter().map(|node| node.constant).collect(),
@@ -78,7 +78,7 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>) -> Result<Plan, Error> 
     let outputs: Vec<View> = graph.outputs().iter().map(|&id| lowering.output(id)).collect();
     let constant_buffers: Vec<bool> =
         lowering.owners.iter().map(|owner| lowering.constant[owner.index()]).collect();
-    let Lowering { mut code, mut slots, inputs, functions, factorizations, .. } = lowering;
+    let Lowering { mut code, mut slots, inputs, functions, mut factorizations, .. } = lowering;
     // The order among constants, and among the others, stays what it is.
     code.sort_by_key(|instruction| !constant_buffers[instruction.dst]);
     let constants = code.iter().filter(|instruction| constant_buffers[instruction.dst]).count();
@@ -89,7 +89,10 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>) -> Result<Plan, Error> 
     }
     let kept: Vec<bool> =
         shown.iter().zip(&constant_buffers).map(|(&shown, &constant)| shown > 0 || constant).collect();
-    let arena = homes::assign(&mut code, &mut slots, &kept)?;
+    let mut arena = homes::assign(&mut code, &mut slots, &kept)?;
+    if recompute && let Some(smaller) = recompute::recompute(&code, &slots, &kept, &factorizations, arena)? {
+        (code, slots, factorizations, arena) = smaller;
+    }
     for (i, view) in outputs.iter().enumerate() {
         if let Some(buffer) = view.buffer()
             && shown[buffer] == 1
@@ -253,7 +256,7 @@ impl<'g> Lowering<'g> {
     }
 
     fn emit_to(&mut self, dst: Buffer, node: NodeId, kernel: Kernel) -> View {
-        self.code.push(Instruction { kernel, dst, node });
+        self.code.push(Instruction { kernel, dst, node, again: false });
         View::whole(Place::Buffer(dst), self.slots[dst].shape)
     }
 

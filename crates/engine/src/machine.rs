@@ -6,8 +6,8 @@ use crate::kernels::product::{
     EIGHT, PACKED, SLIM, TINY, Tiny, eight, mirror, packed, product, slim, symmetric_product,
 };
 use crate::kernels::reduce;
-use crate::plan::{Elementwise, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
-use crate::{Definition, Error, Scalar};
+use crate::plan::{Buffer, Elementwise, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
+use crate::{Definition, Error, Scalar, cost};
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::prelude::ReborrowMut;
 use faer::{MatMut, MatRef, Par, unzip, zip};
@@ -198,6 +198,19 @@ impl<'a, T: Scalar> Sight<'a, '_, T> {
     }
 }
 
+/// The sizes of what is really there.
+impl<T: Scalar> cost::Sizes for Sight<'_, '_, T> {
+    fn view(&self, view: &View) -> Shape {
+        let matrix = Sight::view(self, view);
+        Shape::new(matrix.nrows(), matrix.ncols())
+    }
+
+    fn buffer(&self, buffer: Buffer) -> Shape {
+        let matrix = Sight::buffer(self, &self.machine.plan.slots[buffer]);
+        Shape::new(matrix.nrows(), matrix.ncols())
+    }
+}
+
 fn repeated<'a, T: Scalar>(base: MatRef<'a, T>, view: &View) -> MatRef<'a, T> {
     match view.repeat {
         Repeat::No => base,
@@ -274,7 +287,7 @@ impl<T: Scalar> Machine<'_, T> {
         &self,
         constants: bool,
         memory: &mut Memory<T>,
-        mut outside: Option<&mut [MatMut<'_, T>]>,
+        outside: Option<&mut [MatMut<'_, T>]>,
     ) -> Result<(), Error> {
         if self.check_finite {
             for (input, &position) in self.plan.inputs.iter().zip(self.bound) {
@@ -284,13 +297,29 @@ impl<T: Scalar> Machine<'_, T> {
             }
         }
         let (first, rest) = self.plan.code.split_at(self.plan.constants);
+        self.run_code(if constants { first } else { rest }, memory, outside)
+    }
+
+    /// The flops of an instruction, counted from the matrices that its kernel receives.
+    pub(crate) fn count(&self, instruction: &Instruction, memory: &Memory<T>) -> u64 {
+        let sight = Sight { machine: self, before: memory.arena(), after: &[], resume: 0, outside: None };
+        cost::flops(&instruction.kernel, instruction.dst, &sight, &self.plan.factorizations)
+    }
+
+    /// Runs a part of the code.
+    pub(crate) fn run_code(
+        &self,
+        code: &[Instruction],
+        memory: &mut Memory<T>,
+        mut outside: Option<&mut [MatMut<'_, T>]>,
+    ) -> Result<(), Error> {
         let arena = &mut memory.numbers[memory.start..memory.start + memory.len];
         let mut scratch = Scratch {
             pivots: &mut memory.pivots,
             blocks: &mut memory.blocks,
             stack: MemStack::new(&mut memory.stack),
         };
-        for instruction in if constants { first } else { rest } {
+        for instruction in code {
             let slot = &self.plan.slots[instruction.dst];
             if let (Some(outputs), Some((i, transposed))) = (outside.as_deref_mut(), slot.output) {
                 let (before, rest) = outputs.split_at_mut(i);

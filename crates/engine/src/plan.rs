@@ -231,6 +231,8 @@ pub(crate) struct Instruction {
     pub(crate) dst: Buffer,
     /// What it computes, for messages.
     pub(crate) node: NodeId,
+    /// Whether an earlier instruction computed the same, to be forgotten in between.
+    pub(crate) again: bool,
 }
 
 impl Slot {
@@ -240,6 +242,25 @@ impl Slot {
 }
 
 impl Instruction {
+    /// Every view that is read.
+    pub(crate) fn operands(&self) -> SmallVec<[View; 4]> {
+        let mut operands = SmallVec::new();
+        self.clone().views(|view| operands.push(*view));
+        operands
+    }
+
+    /// The factorization that is read: its buffer, and its position among the plan's.
+    pub(crate) fn factors(&mut self) -> Option<(&mut Buffer, &mut usize)> {
+        match &mut self.kernel {
+            Kernel::Solve { factors, which, .. }
+            | Kernel::Inverse { factors, which }
+            | Kernel::DefiniteInverse { factors, which, .. }
+            | Kernel::Det { factors, which }
+            | Kernel::LogDet { factors, which } => Some((factors, which)),
+            _ => None,
+        }
+    }
+
     /// Calls `visit` with every view that is read.
     pub(crate) fn views(&mut self, visit: impl FnMut(&mut View)) {
         match &mut self.kernel {
@@ -268,13 +289,8 @@ impl Instruction {
 
     /// Calls `read` with every buffer that is read, `dst` not among them.
     pub(crate) fn reads(&mut self, mut read: impl FnMut(Buffer)) {
-        if let Kernel::Solve { factors, .. }
-        | Kernel::Inverse { factors, .. }
-        | Kernel::DefiniteInverse { factors, .. }
-        | Kernel::Det { factors, .. }
-        | Kernel::LogDet { factors, .. } = self.kernel
-        {
-            read(factors);
+        if let Some((factors, _)) = self.factors() {
+            read(*factors);
         }
         self.views(|view| {
             if let Some(buffer) = view.buffer() {

@@ -681,18 +681,26 @@ const CASES: &[Case] = &[
     reduction("squared norm", |t, d| t.c(d).norm_squared(), |g, _| number(inner(&g["C"], &g["C"]))),
     reduction("norm", |t, d| (-2.0 * t.c(d)).t().norm(), |g, _| number(2.0 * inner(&g["C"], &g["C"]).sqrt())),
     square("trace", |t, d| t.d(d).t().trace(), |g, _| number(trace(&g["D"]))),
-    square("diagonal", |t, d| t.d(d).diagonal(), |g, _| Mat::from_fn(g["D"].nrows(), 1, |i, _| g["D"][(i, i)])),
+    square(
+        "diagonal",
+        |t, d| t.d(d).diagonal(),
+        |g, _| Mat::from_fn(g["D"].nrows(), 1, |i, _| g["D"][(i, i)]),
+    ),
     square(
         "diagonal of a multiple of a transpose",
         |t, d| (2.0 * t.d(d).t()).diagonal(),
         |g, _| Mat::from_fn(g["D"].nrows(), 1, |i, _| 2.0 * g["D"][(i, i)]),
     ),
-    square("diagonal matrix", |t, d| (-2.0 * t.d(d).diagonal()).diag(), |g, d| {
-        Mat::from_fn(d.0, d.0, |i, j| if i == j { -2.0 * g["D"][(i, i)] } else { 0.0 })
-    }),
-    square("rows scaled by a diagonal", |t, d| 3.0 * t.d(d).diagonal().diag() * t.d(d), |g, d| {
-        Mat::from_fn(d.0, d.0, |i, j| 3.0 * g["D"][(i, i)] * g["D"][(i, j)])
-    }),
+    square(
+        "diagonal matrix",
+        |t, d| (-2.0 * t.d(d).diagonal()).diag(),
+        |g, d| Mat::from_fn(d.0, d.0, |i, j| if i == j { -2.0 * g["D"][(i, i)] } else { 0.0 }),
+    ),
+    square(
+        "rows scaled by a diagonal",
+        |t, d| 3.0 * t.d(d).diagonal().diag() * t.d(d),
+        |g, d| Mat::from_fn(d.0, d.0, |i, j| 3.0 * g["D"][(i, i)] * g["D"][(i, j)]),
+    ),
     square(
         "columns scaled by a diagonal, and more",
         |t, d| (t.d(d).t() * t.d(d).diagonal().diag()).tanh() - t.d(d).diagonal().diag(),

@@ -44,7 +44,9 @@ pub mod losses;
 
 pub use error::Error;
 pub use evaluate::{compile, compile_with, evaluate, value_and_gradients};
-pub use pullback_engine::{Definition, Options, Outputs, Parallelism, Program, Scalar};
+pub use pullback_engine::{
+    Definition, Kind, Line, Listing, Options, Outputs, Parallelism, Profile, Program, Scalar, Stored,
+};
 pub use pullback_rules::{
     Derivation, Rewrites, derivation, gradient, hvp, jvp, optimize, optimize_with, substitute, transpose, vjp,
 };

@@ -478,8 +478,13 @@ fn formula(graph: &Graph, root: NodeId, style: Style) -> String {
     text
 }
 
-/// A page on which everything long is an ellipsis.
-fn abbreviated(graph: &Graph, roots: &[NodeId]) -> HashMap<NodeId, String> {
+/// A page on which some nodes are names and everything of more than `long` symbols is an ellipsis.
+fn abbreviated(
+    graph: &Graph,
+    roots: &[NodeId],
+    name: &dyn Fn(NodeId) -> Option<String>,
+    long: u64,
+) -> HashMap<NodeId, String> {
     let mut cuts = HashMap::new();
     for &root in roots {
         // Long before the whole of a deep expression is read, its upper part has filled the message.
@@ -488,13 +493,11 @@ fn abbreviated(graph: &Graph, roots: &[NodeId]) -> HashMap<NodeId, String> {
         while let Some(id) = pending.pop() {
             let node = graph.node(id);
             let below = depth.get(&id).copied().unwrap_or(0) + 1;
-            if let Some(name) = node.name
-                && node.op.arity() > 0
-            {
-                cuts.insert(id, graph.name(name).to_owned());
+            if let Some(name) = name(id) {
+                cuts.insert(id, name);
                 continue;
             }
-            if u64::from(below) > SHORT && node.op.arity() > 0 {
+            if u64::from(below) > long && node.op.arity() > 0 {
                 cuts.insert(id, "…".to_owned());
                 continue;
             }
@@ -508,7 +511,7 @@ fn abbreviated(graph: &Graph, roots: &[NodeId]) -> HashMap<NodeId, String> {
         nodes.sort_unstable();
         let outline = Outline { nodes, uses: HashMap::new() };
         outline.weights(graph, |id, _, weight| {
-            let cut = cuts.contains_key(&id) || (id != root && weight > SHORT);
+            let cut = cuts.contains_key(&id) || (id != root && weight > long);
             if cut {
                 cuts.entry(id).or_insert_with(|| "…".to_owned());
             }
@@ -518,9 +521,15 @@ fn abbreviated(graph: &Graph, roots: &[NodeId]) -> HashMap<NodeId, String> {
     cuts
 }
 
+/// The name that a node was given, inputs apart.
+fn given_name(graph: &Graph, id: NodeId) -> Option<String> {
+    let node = graph.node(id);
+    node.name.filter(|_| node.op.arity() > 0).map(|name| graph.name(name).to_owned())
+}
+
 /// The formula of an op and its operands, shortened, as messages show it.
 pub(crate) fn application(graph: &Graph, op: Op, args: &[NodeId]) -> String {
-    let page = Page { graph, cuts: abbreviated(graph, args) };
+    let page = Page { graph, cuts: abbreviated(graph, args, &|id| given_name(graph, id), SHORT) };
     write(&page.applied(op, args, Shape::new(0, 0), false), Style::Unicode)
 }
 
@@ -545,9 +554,29 @@ impl Graph {
 
     /// The formula of a node, shortened to a few symbols, as messages show it.
     pub fn summary(&self, id: NodeId) -> String {
+        self.shortened(id, &|id| given_name(self, id), SHORT)
+    }
+
+    /// The formula of a node in which those that `name` knows stand as names: one step of a computation, whose
+    /// operands were computed before.
+    ///
+    /// ```
+    /// use pullback_tape::Tape;
+    /// let tape = Tape::new();
+    /// let (w, x) = (tape.input("W", (3, 2)), tape.input("X", (2, 5)));
+    /// let graph = tape.graph(&[(w * x).tanh()])?;
+    /// let (product, _) = graph.iter().nth(2).unwrap();
+    /// let known = |id| (id == product).then(|| "Z".to_owned());
+    /// assert_eq!(graph.in_terms_of(graph.outputs()[0], known), "tanh(Z)");
+    /// # Ok::<(), pullback_tape::Error>(())
+    /// ```
+    pub fn in_terms_of(&self, id: NodeId, name: impl Fn(NodeId) -> Option<String>) -> String {
+        self.shortened(id, &name, LONG)
+    }
+
+    fn shortened(&self, id: NodeId, name: &dyn Fn(NodeId) -> Option<String>, long: u64) -> String {
         let node = self.node(id);
-        let cuts = abbreviated(self, &node.args);
-        let page = Page { graph: self, cuts };
+        let page = Page { graph: self, cuts: abbreviated(self, &node.args, name, long) };
         write(&page.definition(node, false), Style::Unicode)
     }
 }

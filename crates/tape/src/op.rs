@@ -16,6 +16,13 @@ impl Literal {
     }
 }
 
+impl std::fmt::Display for Literal {
+    /// As it stands in formulas: `½`, `2/3`, `−10⁻⁶`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&crate::write::number(self.0, crate::write::Style::Unicode))
+    }
+}
+
 impl PartialEq for Literal {
     fn eq(&self, other: &Self) -> bool {
         self.0.to_bits() == other.0.to_bits()

@@ -141,7 +141,7 @@ fn minus(style: Style) -> &'static str {
 
 /// A number: as a fraction where it is one over an integer, or has many digits and a small numerator
 /// (`1/10`, `2/1437`), else in the digits it needs.
-fn number(c: f64, style: Style) -> String {
+pub(crate) fn number(c: f64, style: Style) -> String {
     let sign = if c < 0.0 { minus(style) } else { "" };
     let size = c.abs();
     let plain = format!("{size}");
