@@ -3,12 +3,12 @@
 use crate::kernels::elementwise::{self, Bad, Source, Sources, Target};
 use crate::kernels::factor::{self, Pivots};
 use crate::kernels::product::{EIGHT, PACKED, SLIM, TINY, Tiny, eight, packed, product, slim};
-use crate::kernels::reduce;
+use crate::kernels::{reduce, transpose};
 use crate::plan::{Elementwise, Instruction, Kernel, Place, Plan, Repeat, Slot, View};
 use crate::{Definition, Error, Scalar};
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::prelude::ReborrowMut;
-use faer::{MatMut, MatRef, Par, unzip, zip};
+use faer::{MatMut, MatRef, Par};
 use pullback_tape::{NodeId, Shape};
 use smallvec::SmallVec;
 
@@ -46,6 +46,14 @@ impl<T: Scalar> Memory<T> {
                 Kernel::Factorize { .. } => factor::factorize_scratch::<T>(shape.rows, par),
                 Kernel::Solve { .. } => factor::solve_scratch::<T>(shape.rows, shape.cols, par),
                 Kernel::Inverse { .. } => factor::inverse_scratch::<T>(shape.rows, par),
+                Kernel::Sum { .. }
+                | Kernel::Inner { .. }
+                | Kernel::Norm { .. }
+                | Kernel::LogSumExp { .. }
+                | Kernel::Softmax { .. } => {
+                    blocks = blocks.max(reduce::SCRATCH);
+                    StackReq::EMPTY
+                }
                 _ => StackReq::EMPTY,
             });
         }
@@ -181,6 +189,26 @@ impl<'a, T: Scalar> Sight<'a, '_, T> {
         Tiny::load(rows, cols, |i, j| matrix[(i, j)])
     }
 
+    /// Whether a buffer is in the arena, and not with the caller.
+    fn is_stored(&self, slot: &Slot) -> bool {
+        self.outside.is_none() || slot.output.is_none()
+    }
+
+    /// The view as an operand of an elementwise pass.
+    fn source(&self, view: &View) -> Source<'a, T> {
+        if view.repeat == Repeat::All {
+            return Source::Constant(self.base(view)[(0, 0)]);
+        }
+        if let (Place::Buffer(buffer), Repeat::No) = (view.place, view.repeat) {
+            // A vector lies in memory in the same way as its transpose.
+            let vector = view.shape.rows == 1 || view.shape.cols == 1;
+            if (vector || !view.transposed) && self.is_stored(&self.machine.plan.slots[buffer]) {
+                return Source::Flat(self.numbers(view.offset, view.shape));
+            }
+        }
+        Source::Strided(self.view(view))
+    }
+
     #[inline(always)]
     fn view(&self, view: &View) -> MatRef<'a, T> {
         let base = self.base(view);
@@ -216,26 +244,7 @@ impl<T: Scalar> Destination<'_, T> {
 
     /// Writes `alpha a`.
     fn copy(&mut self, a: MatRef<'_, T>, alpha: T) {
-        let numbers = match self {
-            Destination::Arena(numbers, _) => numbers,
-            Destination::Outside(to) => {
-                return zip!(to, a).for_each(|unzip!(to, a)| *to = alpha * *a);
-            }
-        };
-        for (j, column) in numbers.chunks_exact_mut(a.nrows().max(1)).enumerate() {
-            match a.col(j).try_as_col_major() {
-                Some(a) => {
-                    for (entry, &a) in column.iter_mut().zip(a.as_slice()) {
-                        *entry = alpha * a;
-                    }
-                }
-                None => {
-                    for (i, entry) in column.iter_mut().enumerate() {
-                        *entry = alpha * a[(i, j)];
-                    }
-                }
-            }
-        }
+        transpose::copy(self.matrix(), a, alpha);
     }
 }
 
@@ -399,17 +408,25 @@ impl<T: Scalar> Machine<'_, T> {
                 }
             }
             Kernel::Inner { a, b, alpha } => {
-                let inner = match (sight.stored(a), sight.stored(b)) {
-                    (Some(x), Some(y)) if a.transposed == b.transposed => reduce::dot(x, y),
-                    _ => reduce::inner(see(a), see(b)),
-                };
+                // In the order in which a is stored.
+                let (a, b) = if a.transposed { (a.transpose(), b.transpose()) } else { (*a, *b) };
+                let (x, y) = (sight.source(&a), sight.source(&b));
+                let inner = reduce::inner(&x, Some(&y), a.shape, scratch.blocks);
                 to.matrix()[(0, 0)] = scaled(*alpha, inner);
             }
-            Kernel::Sum { a, alpha } => to.matrix()[(0, 0)] = scaled(*alpha, see(a).sum()),
+            Kernel::Sum { a, alpha } => {
+                let a = if a.transposed { a.transpose() } else { *a };
+                let sum = reduce::inner(&sight.source(&a), None, a.shape, scratch.blocks);
+                to.matrix()[(0, 0)] = scaled(*alpha, sum);
+            }
             Kernel::Trace { a, alpha } => to.matrix()[(0, 0)] = scaled(*alpha, reduce::trace(see(a))),
-            Kernel::Norm { a, alpha } => to.matrix()[(0, 0)] = scaled(*alpha, see(a).norm_l2()),
-            Kernel::LogSumExp { a } => reduce::log_sum_exp(to.matrix(), see(a)),
-            Kernel::Softmax { a } => reduce::softmax(to.matrix(), see(a)),
+            Kernel::Norm { a, alpha } => {
+                let a = if a.transposed { a.transpose() } else { *a };
+                let norm = reduce::norm(&sight.source(&a), a.shape, scratch.blocks);
+                to.matrix()[(0, 0)] = scaled(*alpha, norm);
+            }
+            Kernel::LogSumExp { a } => reduce::log_sum_exp(to.matrix(), see(a), scratch.blocks),
+            Kernel::Softmax { a } => reduce::softmax(to.matrix(), see(a), scratch.blocks),
             Kernel::Factorize { a, alpha, lu } => {
                 to.copy(see(a), T::from_f64(*alpha));
                 factor::factorize(to.matrix(), &mut scratch.pivots[*lu], par, scratch.stack);
@@ -452,23 +469,13 @@ impl<T: Scalar> Machine<'_, T> {
     ) -> Result<(), Error> {
         let dst = &self.plan.slots[instruction.dst];
         let inside = matches!(to, Destination::Arena(..));
-        let source = |view: &View| {
-            if view.repeat == Repeat::All {
-                return Source::Constant(sight.base(view)[(0, 0)]);
-            }
-            if let (Place::Buffer(buffer), Repeat::No) = (view.place, view.repeat) {
+        let source = |view: &View| match view.place {
+            Place::Buffer(buffer) if inside && view.repeat == Repeat::No => {
                 let slot = &self.plan.slots[buffer];
-                let stored = sight.outside.is_none() || slot.output.is_none();
-                if stored && inside && slot.offset == dst.offset {
-                    return Source::Destination;
-                }
-                // A vector lies in memory in the same way as its transpose.
-                let vector = view.shape.rows == 1 || view.shape.cols == 1;
-                if stored && (vector || !view.transposed) {
-                    return Source::Flat(sight.numbers(view.offset, view.shape));
-                }
+                let taken_over = sight.is_stored(slot) && slot.offset == dst.offset;
+                if taken_over { Source::Destination } else { sight.source(view) }
             }
-            Source::Strided(sight.view(view))
+            _ => sight.source(view),
         };
         let mut sources: Sources<'_, T> = Sources::new();
         sources.extend(pass.operands.iter().map(source));
