@@ -1,4 +1,4 @@
-use crate::kernels::functions;
+use crate::kernels::functions::{self, Digits};
 use faer::traits::RealField;
 use pullback_tape::Function;
 
@@ -142,7 +142,7 @@ macro_rules! scalar {
                             out,
                             functions::has_logarithm,
                             #[inline(always)]
-                            |x| functions::powf(x, p.into()),
+                            |x| <$T as Digits>::powf(x, p.into()),
                             |x| x.powf(p),
                         );
                     }

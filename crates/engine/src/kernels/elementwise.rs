@@ -4,8 +4,8 @@
 //! entries are contiguous there, and gathered into a block otherwise.
 
 use super::reduce::{Total, block_sum};
-use super::tile::{BLOCK, Tile};
-use super::transpose::{gather, scatter};
+use super::tile::{BLOCK, PANEL, Tile};
+use super::transpose::{gather, is_crosswise, scatter};
 use super::vector::{self, Loop};
 use crate::Scalar;
 use crate::plan::{Arg, Elementwise, Step};
@@ -28,11 +28,11 @@ pub(crate) enum Source<'a, T> {
 }
 
 impl<'a, T: Scalar> Source<'a, T> {
-    fn transposed(&self) -> Option<Source<'a, T>> {
+    fn transposed(&self, Shape { rows, cols }: Shape) -> Source<'a, T> {
         match *self {
-            Source::Strided(x) => Some(Source::Strided(x.transpose())),
-            Source::Flat(_) => None,
-            other => Some(other),
+            Source::Strided(x) => Source::Strided(x.transpose()),
+            Source::Flat(x) => Source::Strided(MatRef::from_row_major_slice(x, cols, rows)),
+            other => other,
         }
     }
 
@@ -79,15 +79,11 @@ impl<'a, T: Scalar> Source<'a, T> {
     }
 }
 
-fn is_crosswise<T: Scalar>(x: MatRef<'_, T>) -> bool {
-    x.col_stride() == 1 && x.row_stride() > 1 && x.nrows() > 1 && x.ncols() > 1
-}
-
 pub(crate) type Sources<'a, T> = SmallVec<[Source<'a, T>; 16]>;
 
 /// The scratch that a pass needs.
 pub(crate) fn scratch(pass: &Elementwise) -> usize {
-    (pass.operands.len() + pass.steps.len()) * BLOCK
+    pass.operands.len() * PANEL + pass.steps.len() * BLOCK
 }
 
 /// Where a pass writes.
@@ -137,22 +133,19 @@ pub(crate) fn run<T: Scalar>(
     scratch: &mut [T],
     bad: Option<&mut Option<Bad>>,
 ) {
-    // Along the rows, if that is how the target lies in memory and nothing speaks against it.
+    // Along the rows, if that is how the target lies in memory.
     if let Target::Strided(out) = &mut target
-        && out.row_stride() != 1
-        && out.col_stride() == 1
+        && is_crosswise(out.as_ref())
     {
-        let flipped: Option<Sources<'_, T>> = sources.iter().map(Source::transposed).collect();
-        if let Some(sources) = flipped {
-            let target = Target::Strided(out.rb_mut().transpose_mut());
-            let mut found = None;
-            let told = bad.is_some().then_some(&mut found);
-            in_tiles(pass, &sources, target, shape.transposed(), scratch, told);
-            if let Some(bad) = bad {
-                *bad = found.map(|Bad { step, row, col }| Bad { step, row: col, col: row });
-            }
-            return;
+        let sources = sources.iter().map(|source| source.transposed(shape)).collect();
+        let target = Target::Strided(out.rb_mut().transpose_mut());
+        let mut found = None;
+        let told = bad.is_some().then_some(&mut found);
+        in_tiles(pass, &sources, target, shape.transposed(), scratch, told);
+        if let Some(bad) = bad {
+            *bad = found.map(|Bad { step, row, col }| Bad { step, row: col, col: row });
         }
+        return;
     }
     in_tiles(pass, sources, target, shape, scratch, bad);
 }
@@ -165,14 +158,13 @@ fn in_tiles<T: Scalar>(
     scratch: &mut [T],
     bad: Option<&mut Option<Bad>>,
 ) {
+    let sum = matches!(target, Target::Sum(_));
     let mut walk = Walk { pass, sources, target, shape, bad };
-    let crosswise = sources.iter().any(Source::is_crosswise)
-        || matches!(&walk.target, Target::Strided(out) if is_crosswise(out.rb()));
     // A sum's order must not depend on how its operands lie in memory.
-    if crosswise && !matches!(walk.target, Target::Sum(_)) {
-        walk.over(Tile::square(shape), scratch);
+    if !sum && sources.iter().any(Source::is_crosswise) {
+        walk.in_panels(scratch);
     } else {
-        walk.over(Tile::columns(shape), scratch);
+        walk.along_columns(scratch);
     }
 }
 
@@ -187,18 +179,37 @@ struct Walk<'a, 's, 'b, T: Scalar> {
 }
 
 impl<T: Scalar> Walk<'_, '_, '_, T> {
-    fn over(&mut self, tiles: impl Iterator<Item = Tile>, scratch: &mut [T]) {
-        let (staged, registers) = scratch.split_at_mut(self.pass.operands.len() * BLOCK);
-        for (t, tile) in tiles.enumerate() {
-            self.stage(tile, t == 0, staged);
-            self.compute(tile, staged, registers);
+    fn along_columns(&mut self, scratch: &mut [T]) {
+        let (staged, registers) = scratch.split_at_mut(self.pass.operands.len() * PANEL);
+        for (t, tile) in Tile::columns(self.shape).enumerate() {
+            self.stage(tile, None, t == 0, staged);
+            self.compute(tile, None, staged, registers);
         }
     }
 
-    /// Gathers the operands that are not contiguous in memory.
-    fn stage(&self, tile: Tile, first: bool, staged: &mut [T]) {
+    /// With the operands that are stored by rows gathered panel by panel.
+    fn in_panels(&mut self, scratch: &mut [T]) {
+        let (staged, registers) = scratch.split_at_mut(self.pass.operands.len() * PANEL);
+        for (p, panel) in Tile::panels(self.shape).enumerate() {
+            for (source, block) in self.sources.iter().zip(staged.chunks_exact_mut(PANEL)) {
+                if source.is_crosswise() {
+                    source.gather(panel, self.shape, &mut block[..panel.len()]);
+                }
+            }
+            for (t, tile) in panel.parts().enumerate() {
+                self.stage(tile, Some(panel), p + t == 0, staged);
+                self.compute(tile, Some(panel), staged, registers);
+            }
+        }
+    }
+
+    /// Gathers the operands that are not contiguous in memory, nor in a panel.
+    fn stage(&self, tile: Tile, panel: Option<Tile>, first: bool, staged: &mut [T]) {
         let (rows, cols) = (self.shape.rows, self.shape.cols);
-        for (source, block) in self.sources.iter().zip(staged.chunks_exact_mut(BLOCK)) {
+        for (source, block) in self.sources.iter().zip(staged.chunks_exact_mut(PANEL)) {
+            if panel.is_some() && source.is_crosswise() {
+                continue;
+            }
             let block = &mut block[..tile.len()];
             match (source, &self.target) {
                 (Source::Destination, Target::Flat(out)) => {
@@ -215,11 +226,16 @@ impl<T: Scalar> Walk<'_, '_, '_, T> {
         }
     }
 
-    fn compute(&mut self, tile: Tile, staged: &[T], registers: &mut [T]) {
+    fn compute(&mut self, tile: Tile, panel: Option<Tile>, staged: &[T], registers: &mut [T]) {
         let (sources, shape, len) = (self.sources, self.shape, tile.len());
         let read = |i: usize| {
-            let block = &staged[i * BLOCK..i * BLOCK + len];
-            sources[i].stored(tile, shape).unwrap_or(block)
+            let source = &sources[i];
+            let start = match panel {
+                Some(panel) if source.is_crosswise() => (tile.j - panel.j) * tile.rows,
+                _ => 0,
+            };
+            let block = &staged[i * PANEL + start..][..len];
+            source.stored(tile, shape).unwrap_or(block)
         };
         // A register for every step but the last, which may have its own.
         let (registers, result) = registers.split_at_mut(self.pass.steps.len().saturating_sub(1) * BLOCK);

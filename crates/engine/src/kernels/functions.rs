@@ -33,6 +33,9 @@ pub(crate) trait Digits {
     const SIN: &'static [f64];
     /// `(cos r − 1 + r²/2) / r⁴` in `r²`, for `|r| ≤ π/4`.
     const COS: &'static [f64];
+
+    /// `xᵖ` of an `x` that [has a logarithm](has_logarithm).
+    fn powf(x: f64, p: f64) -> f64;
 }
 
 impl Digits for f64 {
@@ -89,6 +92,11 @@ impl Digits for f64 {
         2.0876145780903544e-09,
         -1.1382597309861877e-11,
     ];
+
+    #[inline(always)]
+    fn powf(x: f64, p: f64) -> f64 {
+        powf(x, p)
+    }
 }
 
 impl Digits for f32 {
@@ -120,6 +128,12 @@ impl Digits for f32 {
         &[-0.16666666663850796, 0.008333331872963532, -0.00019840085791985552, 2.7249803501237962e-06];
     const COS: &'static [f64] =
         &[0.04166666666431745, -0.0013888887670559064, 2.4800599589789317e-05, -2.730085712708345e-07];
+
+    #[inline(always)]
+    fn powf(x: f64, p: f64) -> f64 {
+        // The digits that f64 has to spare are enough.
+        exp::<f64>(p * ln::<f64>(x))
+    }
 }
 
 /// `ln 2` and what that leaves over.
@@ -129,9 +143,12 @@ const HALF_PI: [f64; 3] = [std::f64::consts::FRAC_PI_2, 6.123233995736766e-17, -
 /// `1.5 · 2⁵²`. Adding it to a number rounds that to an integer, which appears in the lowest bits.
 const SHIFT: f64 = 6755399441055744.0;
 
+/// By pairs (Estrin, 1960): half as long a chain of operations that wait for each other as Horner's rule.
 #[inline(always)]
 fn polynomial(coefficients: &[f64], x: f64) -> f64 {
-    coefficients.iter().rev().fold(0.0, |sum, &c| sum.mul_add(x, c))
+    let (pairs, last) = coefficients.as_chunks::<2>();
+    let highest = last.first().copied().unwrap_or(0.0);
+    pairs.iter().rev().fold(highest, |sum, &[even, odd]| sum.mul_add(x * x, odd.mul_add(x, even)))
 }
 
 /// `2ⁿ`, with `n` from −1022 to 1023 in the lowest bits of `shifted = n + SHIFT`.
@@ -305,7 +322,7 @@ pub(crate) fn cos<D: Digits>(x: f64) -> f64 {
     turned::<D>(x, 1)
 }
 
-/// Whether [`powf`] can be used.
+/// Whether [`Digits::powf`] can be used.
 #[inline(always)]
 pub(crate) fn has_logarithm(x: f64) -> bool {
     (f64::MIN_POSITIVE..f64::INFINITY).contains(&x)
@@ -316,7 +333,7 @@ pub(crate) fn has_logarithm(x: f64) -> bool {
 /// As errors in `p ln x` are multiplied by up to 745, it is computed with twice the digits: a pair stands for the sum of
 /// its parts (Dekker, *Numer. Math.* 18, 1971).
 #[inline(always)]
-pub(crate) fn powf(x: f64, p: f64) -> f64 {
+fn powf(x: f64, p: f64) -> f64 {
     /// `(2 artanh s − 2s − ⅔s³) / s⁵` in `s²`.
     const TAIL: &[f64] = &[
         0.4,

@@ -5,10 +5,11 @@ use pullback_tape::Shape;
 /// Entries in a block.
 pub(crate) const BLOCK: usize = 256;
 
-/// Rows of a tile of which some operand is read by rows: a cache line of `f32`.
-const SIDE: usize = 16;
+/// Entries in a panel.
+pub(crate) const PANEL: usize = SIDE * SIDE;
+const SIDE: usize = 32;
 
-/// Some rows of some columns, at most [`BLOCK`] entries; in a block they stand column by column.
+/// Some rows of some columns; in a block they stand column by column.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tile {
     pub(crate) i: usize,
@@ -28,10 +29,21 @@ impl Tile {
         }
     }
 
-    /// Tiles that are as wide as they are high, if the matrix is.
-    pub(crate) fn square(shape: Shape) -> impl Iterator<Item = Tile> {
-        let rows = shape.rows.min(BLOCK / shape.cols.clamp(1, SIDE)).max(1);
-        Tile::of_size(shape, rows, BLOCK / rows)
+    /// Tiles of up to [`PANEL`] entries for matrices of which some are stored by columns and some by rows: square, if the
+    /// matrix is large enough, so that of either kind every line that is read is used whole, and every page several times.
+    pub(crate) fn panels(shape: Shape) -> impl Iterator<Item = Tile> {
+        let rows = shape.rows.min(PANEL / shape.cols.clamp(PANEL / BLOCK, SIDE)).max(1);
+        Tile::of_size(shape, rows, PANEL / rows)
+    }
+
+    /// A panel in tiles of whole columns.
+    pub(crate) fn parts(self) -> impl Iterator<Item = Tile> {
+        let shape = Shape::new(self.rows, self.cols);
+        Tile::of_size(shape, self.rows, BLOCK / self.rows.max(1)).map(move |tile| Tile {
+            i: self.i,
+            j: self.j + tile.j,
+            ..tile
+        })
     }
 
     /// The first is the largest; those on the edges are cut off.

@@ -1,13 +1,21 @@
 //! Copies between matrices that lie in memory in different ways.
 //!
-//! Read against the order in which it is stored, a large matrix costs a cache line for every entry. In square tiles
-//! every line is read once, and used whole.
+//! Read against the order in which it is stored, a large matrix costs a cache line for every entry, and a page for as many. In
+//! square tiles every line is read once, and used whole.
 
-use super::tile::{BLOCK, Tile};
+use super::tile::{PANEL, Tile};
 use crate::Scalar;
 use faer::prelude::{Reborrow, ReborrowMut};
 use faer::{MatMut, MatRef};
 use pullback_tape::Shape;
+
+/// Up to so many entries a transpose is copied entry by entry.
+const SMALL: usize = 256;
+
+/// Whether a matrix is stored by rows, so that reading along its columns is slow.
+pub(crate) fn is_crosswise<T: Scalar>(x: MatRef<'_, T>) -> bool {
+    x.col_stride() == 1 && x.row_stride() > 1 && x.nrows() > 1 && x.ncols() > 1
+}
 
 /// Copies a tile of `from` to `block`, column by column.
 pub(crate) fn gather<T: Scalar>(from: MatRef<'_, T>, tile: Tile, block: &mut [T]) {
@@ -24,9 +32,16 @@ pub(crate) fn gather<T: Scalar>(from: MatRef<'_, T>, tile: Tile, block: &mut [T]
             }
         }
     } else {
-        for (i, row) in from.transpose().col_iter().enumerate() {
-            let Some(row) = row.try_as_col_major() else { continue };
-            for (to, &from) in block[i..].iter_mut().step_by(tile.rows).zip(row.as_slice()) {
+        let row = |i: usize| from.transpose().col(i).try_as_col_major().map_or(&[][..], |row| row.as_slice());
+        let whole = tile.rows / 4 * 4;
+        for i in (0..whole).step_by(4) {
+            let rows = row(i).iter().zip(row(i + 1)).zip(row(i + 2)).zip(row(i + 3));
+            for (column, (((&a, &b), &c), &d)) in block.chunks_exact_mut(tile.rows).zip(rows) {
+                column[i..i + 4].copy_from_slice(&[a, b, c, d]);
+            }
+        }
+        for i in whole..tile.rows {
+            for (to, &from) in block[i..].iter_mut().step_by(tile.rows).zip(row(i)) {
                 *to = from;
             }
         }
@@ -59,10 +74,9 @@ pub(crate) fn copy<T: Scalar>(mut to: MatMut<'_, T>, from: MatRef<'_, T>, alpha:
         return copy(to.transpose_mut(), from.transpose(), alpha);
     }
     let shape = Shape::new(to.nrows(), to.ncols());
-    let mut block = [T::default(); BLOCK];
-    let in_tiles = Tile::square(shape);
-    if from.row_stride() != 1 && from.col_stride() == 1 && shape.rows > 1 {
-        for tile in in_tiles {
+    if is_crosswise(from) && shape.rows * shape.cols > SMALL {
+        let mut block = [T::default(); PANEL];
+        for tile in Tile::panels(shape) {
             let block = &mut block[..tile.len()];
             gather(from, tile, block);
             block.iter_mut().for_each(|x| *x = alpha * *x);
