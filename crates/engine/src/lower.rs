@@ -114,7 +114,21 @@ impl<'g> Lowering<'g> {
                 Op::Add => !sum_of_products,
                 op => op.is_elementwise() || op == Op::ScaleBy,
             };
+            let summed = self.summed(id);
             for &arg in &node.args {
+                // A square of a sum's terms is one argument twice.
+                let here = node.args.iter().filter(|&&other| other == arg).count();
+                if summed && self.uses[arg.index()] as usize == here {
+                    if self.can_chain(arg)
+                        && length[root.index()] < LONGEST_CHAIN
+                        && !self.deferred[arg.index()]
+                    {
+                        self.deferred[arg.index()] = true;
+                        chain[arg.index()] = root;
+                        length[root.index()] += 1;
+                    }
+                    continue;
+                }
                 if self.uses[arg.index()] != 1 {
                     continue;
                 }
@@ -132,6 +146,11 @@ impl<'g> Lowering<'g> {
                 }
             }
         }
+    }
+
+    /// Whether a node adds up the entries of its arguments, or their products.
+    fn summed(&self, id: NodeId) -> bool {
+        self.node(id).op == Op::Inner
     }
 
     /// Whether a node may be computed inside its user's elementwise pass.
@@ -334,6 +353,11 @@ impl<'g> Lowering<'g> {
     /// `alpha` times the reduction `id`, stored for `node`.
     fn reduction(&mut self, id: NodeId, alpha: f64, node: NodeId) -> View {
         let reduction = self.node(id);
+        if let (Op::Inner, &[a, b]) = (reduction.op, &reduction.args[..])
+            && (self.deferred[a.index()] || self.deferred[b.index()])
+        {
+            return self.sum_of_pass(a, b, alpha, node);
+        }
         let args: Vec<Value> = reduction.args.iter().map(|&arg| self.value(arg)).collect();
         let kernel = match (reduction.op, &args[..]) {
             (Op::Trace, &[a]) => Kernel::Trace { a: a.view, alpha: alpha * a.alpha },
@@ -456,11 +480,40 @@ impl<'g> Lowering<'g> {
         self.emit(root, self.node(root).shape, Kernel::Elementwise(Box::new(pass)))
     }
 
+    /// `alpha ⟨a, b⟩`, one or both of which were deferred to it.
+    fn sum_of_pass(&mut self, a: NodeId, b: NodeId, alpha: f64, node: NodeId) -> View {
+        let mut pass = Elementwise::default();
+        let ones = |this: &Self, x: NodeId| this.node(x).op == Op::Ones;
+        let (alpha, last) = if ones(self, a) || ones(self, b) {
+            let (c, x) = self.step(if ones(self, a) { b } else { a }, node, &mut pass);
+            (alpha * c, x)
+        } else {
+            let (c, x) = self.step(a, node, &mut pass);
+            let (d, y) = if a == b { (c, x) } else { self.step(b, node, &mut pass) };
+            pass.steps.push((Step::Mul(1.0, x, y), None));
+            (alpha * c * d, Arg::Step(pass.steps.len() - 1))
+        };
+        if let Arg::Operand(_) = last {
+            pass.steps.push((Step::Scale(1.0, last), None));
+        }
+        let whole = |view: &&View| view.repeat == Repeat::No && view.shape.rows.min(view.shape.cols) > 1;
+        let by_rows = pass.operands.iter().filter(whole).filter(|view| view.transposed).count();
+        let mut shape = self.node(a).shape;
+        if by_rows > 0 && by_rows == pass.operands.iter().filter(whole).count() {
+            shape = shape.transposed();
+            pass.operands.iter_mut().for_each(|view| *view = view.transpose());
+        } else if by_rows > 0 {
+            // A sum goes along the columns, and reading some operand against its order would take longer than a pass.
+            let terms = self.emit(node, shape, Kernel::Elementwise(Box::new(pass)));
+            return self.emit(node, Shape::SCALAR, Kernel::Sum { a: terms, alpha });
+        }
+        self.emit(node, Shape::SCALAR, Kernel::SumOf { pass: Box::new(pass), shape, alpha })
+    }
+
     /// Adds the steps for `id` to a pass; returns a coefficient and the step that holds the rest.
     fn step(&mut self, id: NodeId, root: NodeId, pass: &mut Elementwise) -> (f64, Arg) {
         let node = self.node(id);
-        let inside = id == root
-            || self.deferred[id.index()] && self.can_chain(id) && node.shape == self.node(root).shape;
+        let inside = id == root || self.deferred[id.index()] && self.can_chain(id);
         let step = match (node.op, &node.args[..]) {
             (Op::Scale(c), &[x]) if inside => {
                 let (d, x) = self.step(x, root, pass);

@@ -3,7 +3,8 @@
 use crate::kernels::elementwise::{self, Bad, Source, Sources, Target};
 use crate::kernels::factor::{self, Pivots};
 use crate::kernels::product::{EIGHT, PACKED, SLIM, TINY, Tiny, eight, packed, product, slim};
-use crate::kernels::{reduce, transpose};
+use crate::kernels::reduce::{self, Total};
+use crate::kernels::transpose;
 use crate::plan::{Elementwise, Instruction, Kernel, Place, Plan, Repeat, Slot, View};
 use crate::{Definition, Error, Scalar};
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
@@ -35,7 +36,7 @@ impl<T: Scalar> Memory<T> {
         for instruction in &plan.code {
             let shape = plan.slots[instruction.dst].shape;
             stack = stack.or(match &instruction.kernel {
-                Kernel::Elementwise(pass) => {
+                Kernel::Elementwise(pass) | Kernel::SumOf { pass, .. } => {
                     blocks = blocks.max(elementwise::scratch(pass));
                     StackReq::EMPTY
                 }
@@ -399,7 +400,19 @@ impl<T: Scalar> Machine<'_, T> {
                 return self.product(instruction, sight, to, scratch, (lhs, rhs, *alpha, *accumulate));
             }
             Kernel::Copy { a, alpha } => to.copy(see(a), T::from_f64(*alpha)),
-            Kernel::Elementwise(pass) => return self.pass(pass, instruction, sight, to, scratch),
+            Kernel::Elementwise(pass) => {
+                let shape = plan.slots[instruction.dst].shape;
+                let target = match &mut to {
+                    Destination::Arena(numbers, _) => Target::Flat(numbers),
+                    Destination::Outside(matrix) => Target::Strided(matrix.rb_mut()),
+                };
+                return self.pass(pass, shape, instruction, sight, target, scratch);
+            }
+            Kernel::SumOf { pass, shape, alpha } => {
+                let mut total = Total::default();
+                self.pass(pass, *shape, instruction, sight, Target::Sum(&mut total), scratch)?;
+                to.matrix()[(0, 0)] = scaled(*alpha, total.value());
+            }
             Kernel::AddIdentity { alpha, factor } => {
                 let value = factor.as_ref().map_or(self.one, |factor| see(factor)[(0, 0)]);
                 let (mut dst, value) = (to.matrix(), scaled(*alpha, value));
@@ -462,13 +475,14 @@ impl<T: Scalar> Machine<'_, T> {
     fn pass(
         &self,
         pass: &Elementwise,
+        shape: Shape,
         instruction: &Instruction,
         sight: &Sight<'_, '_, T>,
-        mut to: Destination<'_, T>,
+        target: Target<'_, T>,
         scratch: &mut Scratch<'_, T>,
     ) -> Result<(), Error> {
         let dst = &self.plan.slots[instruction.dst];
-        let inside = matches!(to, Destination::Arena(..));
+        let inside = matches!(target, Target::Flat(_));
         let source = |view: &View| match view.place {
             Place::Buffer(buffer) if inside && view.repeat == Repeat::No => {
                 let slot = &self.plan.slots[buffer];
@@ -481,11 +495,7 @@ impl<T: Scalar> Machine<'_, T> {
         sources.extend(pass.operands.iter().map(source));
         let mut bad = None;
         let told = self.check_finite.then_some(&mut bad);
-        let target = match &mut to {
-            Destination::Arena(numbers, _) => Target::Flat(numbers),
-            Destination::Outside(matrix) => Target::Strided(matrix.rb_mut()),
-        };
-        elementwise::run(pass, &sources, target, dst.shape, scratch.blocks, told);
+        elementwise::run(pass, &sources, target, shape, scratch.blocks, told);
         match bad {
             Some(Bad { step, row, col }) => {
                 let node = pass.steps.get(step).and_then(|(_, node)| *node).unwrap_or(instruction.node);

@@ -10,9 +10,11 @@
 //!
 //! | | `f64` | `f32` |
 //! |---|---|---|
-//! | `exp`, `ln`, `sin`, `cos`, `powf` | 1 | 0.51 |
-//! | `ln_1p`, `sigmoid`, `softplus`, `log_cosh` | 2 | 0.51 |
-//! | `tanh` | 2.5 | 0.51 |
+//! | `exp`, `ln`, `ln_1p` | 1 | 0.51 |
+//! | `sin`, `cos` | 1.5 | 0.6 |
+//! | `powf` | 1.5 | 0.51 |
+//! | `tanh`, `sigmoid`, `softplus` | 2.5 | 0.51 |
+//! | `log_cosh` | 4.5 | 0.51 |
 //!
 //! The other functions are exactly rounded. For the techniques see Muller et al., *Handbook of Floating-Point
 //! Arithmetic*, 2nd ed., ch. 10; for argument reduction by a constant in several parts Cody and Waite, *Software Manual
@@ -138,6 +140,8 @@ impl Digits for f32 {
 
 /// `ln 2` and what that leaves over.
 const LN_2: [f64; 2] = [std::f64::consts::LN_2, 2.3190468138462996e-17];
+/// `ln 2` with so few digits that products with integers up to 2²⁰ are exact, and what that leaves over.
+const SHORT_LN_2: [f64; 2] = [0.6931471803691238, 1.9082149292705877e-10];
 /// `π/2` in parts.
 const HALF_PI: [f64; 3] = [std::f64::consts::FRAC_PI_2, 6.123233995736766e-17, -1.4973849048591698e-33];
 /// `1.5 · 2⁵²`. Adding it to a number rounds that to an integer, which appears in the lowest bits.
@@ -157,13 +161,16 @@ fn power_of_two(shifted: f64) -> f64 {
     f64::from_bits((shifted.to_bits() << 52).wrapping_add(1f64.to_bits()))
 }
 
-/// `(n + SHIFT, eʳ − 1)` of `x + low = n ln 2 + r`, for a `low` that is lost when added to `x`.
+/// `n + SHIFT`, and `eʳ − 1` in two parts, of `x + low = n ln 2 + r` for a `low` that is lost when added to `x`. The first
+/// part, which is the larger, is exact.
 #[inline(always)]
-fn reduced_exp<D: Digits>(x: f64, low: f64) -> (f64, f64) {
+fn reduced_exp<D: Digits>(x: f64, low: f64) -> (f64, f64, f64) {
     let shifted = x.mul_add(LOG2_E, SHIFT);
     let n = shifted - SHIFT;
-    let r = n.mul_add(-LN_2[0], x) + n.mul_add(-LN_2[1], low);
-    (shifted, (r * r).mul_add(polynomial(D::EXP, r), r))
+    let high = n.mul_add(-SHORT_LN_2[0], x);
+    let low = n.mul_add(-SHORT_LN_2[1], low);
+    let r = high + low;
+    (shifted, high, (r * r).mul_add(polynomial(D::EXP, r), low))
 }
 
 /// `e` to the `x + low`, see [`reduced_exp`].
@@ -172,11 +179,11 @@ fn exp_of_sum<D: Digits>(x: f64, low: f64) -> f64 {
     // Beyond, the result is infinite or zero. NaN passes.
     let x = if x > 710.0 { 710.0 } else { x };
     let x = if x < -746.0 { -746.0 } else { x };
-    let (shifted, q) = reduced_exp::<D>(x, low);
+    let (shifted, high, rest) = reduced_exp::<D>(x, low);
     // In two steps, because the power alone may be out of range; only the second can round.
     let half = (shifted - SHIFT).mul_add(0.5, SHIFT);
-    let rest = (shifted - SHIFT) - (half - SHIFT) + SHIFT;
-    (1.0 + q) * power_of_two(half) * power_of_two(rest)
+    let other = (shifted - SHIFT) - (half - SHIFT) + SHIFT;
+    (1.0 + (high + rest)) * power_of_two(half) * power_of_two(other)
 }
 
 #[inline(always)]
@@ -187,9 +194,9 @@ pub(crate) fn exp<D: Digits>(x: f64) -> f64 {
 /// `eʸ − 1 = 2ⁿ(eʳ − 1) + (2ⁿ − 1)` for `0 ≤ y < 700`, where nothing cancels.
 #[inline(always)]
 fn exp_m1<D: Digits>(y: f64) -> f64 {
-    let (shifted, q) = reduced_exp::<D>(y, 0.0);
+    let (shifted, high, rest) = reduced_exp::<D>(y, 0.0);
     let power = power_of_two(shifted);
-    power.mul_add(q, power - 1.0)
+    power.mul_add(high, power - 1.0) + power * rest
 }
 
 /// `tanh x = t / (t + 2)` with `t = e²ˣ − 1`, for positive `x`.
