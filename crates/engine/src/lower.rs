@@ -496,14 +496,12 @@ impl<'g> Lowering<'g> {
         if let Arg::Operand(_) = last {
             pass.steps.push((Step::Scale(1.0, last), None));
         }
-        let whole = |view: &&View| view.repeat == Repeat::No && view.shape.rows.min(view.shape.cols) > 1;
-        let by_rows = pass.operands.iter().filter(whole).filter(|view| view.transposed).count();
-        let mut shape = self.node(a).shape;
-        if by_rows > 0 && by_rows == pass.operands.iter().filter(whole).count() {
-            shape = shape.transposed();
-            pass.operands.iter_mut().for_each(|view| *view = view.transpose());
-        } else if by_rows > 0 {
-            // A sum goes along the columns, and reading some operand against its order would take longer than a pass.
+        let shape = self.node(a).shape;
+        let by_rows = |view: &View| {
+            view.transposed && view.repeat == Repeat::No && view.shape.rows.min(view.shape.cols) > 1
+        };
+        if pass.operands.iter().any(by_rows) {
+            // A sum goes along the columns, and reading an operand against its order takes longer than another pass.
             let terms = self.emit(node, shape, Kernel::Elementwise(Box::new(pass)));
             return self.emit(node, Shape::SCALAR, Kernel::Sum { a: terms, alpha });
         }
@@ -537,10 +535,10 @@ impl<'g> Lowering<'g> {
                 let ((c, a), (d, b)) = (self.step(a, root, pass), self.step(b, root, pass));
                 Step::Div(c / d, a, b)
             }
-            (Op::Map(f), &[x]) if inside => {
-                let (c, mut x) = self.step(x, root, pass);
+            (Op::Map(f), &[arg]) if inside => {
+                let (c, mut x) = self.step(arg, root, pass);
                 if c != 1.0 {
-                    pass.steps.push((Step::Scale(c, x), None));
+                    pass.steps.push((Step::Scale(c, x), Some(arg)));
                     x = Arg::Step(pass.steps.len() - 1);
                 }
                 Step::Map(f, x)

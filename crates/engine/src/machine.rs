@@ -497,10 +497,10 @@ impl<T: Scalar> Machine<'_, T> {
         let told = self.check_finite.then_some(&mut bad);
         elementwise::run(pass, &sources, target, shape, scratch.blocks, told);
         match bad {
-            Some(Bad { step, row, col }) => {
-                let node = pass.steps.get(step).and_then(|(_, node)| *node).unwrap_or(instruction.node);
-                Err(self.non_finite(node, row, col))
-            }
+            Some(Bad { step, row, col }) => match pass.steps.get(step) {
+                Some((_, Some(node))) => Err(self.non_finite(*node, row, col)),
+                _ => Err(self.non_finite(instruction.node, 0, 0)),
+            },
             None => Ok(()),
         }
     }

@@ -108,7 +108,7 @@ pub(crate) enum Step {
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Elementwise {
     pub(crate) operands: Vec<View>,
-    /// With the node that each belongs to.
+    /// With the node that each belongs to; none if it belongs to the sum of all entries.
     pub(crate) steps: Vec<(Step, Option<NodeId>)>,
 }
 

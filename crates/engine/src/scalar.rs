@@ -9,6 +9,21 @@ mod sealed {
 }
 
 /// The numbers a program computes with: `f32` and `f64`.
+///
+/// # Accuracy
+/// Elementwise functions are off by at most this many units in the last place, for all arguments, subnormal numbers
+/// included:
+///
+/// | | `f64` | `f32` |
+/// |---|---|---|
+/// | `exp`, `ln`, `ln_1p` | 1 | 0.51 |
+/// | `sin`, `cos` | 1.5 | 0.6 |
+/// | `powf` | 1.5 | 0.51 |
+/// | `tanh`, `sigmoid`, `softplus` | 2.5 | 0.51 |
+/// | `log_cosh` | 4.5 | 0.51 |
+///
+/// The others are exactly rounded. Where a processor lacks AVX2 and FMA they are computed by std's functions, which are
+/// about as accurate.
 pub trait Scalar:
     sealed::Sealed + RealField + Copy + Default + Send + Sync + std::fmt::Display + 'static
 {
