@@ -146,8 +146,13 @@ macro_rules! scalar {
             fn map<const FUSED: bool>(f: Function, x: &[$T], out: &mut [$T]) {
                 match f {
                     Function::Exp => either::<FUSED, $T>(x, out, functions::exp::<$T>, $T::exp),
-                    Function::Ln => either::<FUSED, $T>(x, out, functions::ln::<$T>, $T::ln),
-                    Function::Ln1p => either::<FUSED, $T>(x, out, functions::ln_1p::<$T>, $T::ln_1p),
+                    Function::Ln => {
+                        usually::<FUSED, $T>(x, out, functions::has_logarithm, functions::ln::<$T>, $T::ln);
+                    }
+                    Function::Ln1p => {
+                        let usual = functions::has_logarithm_1p;
+                        usually::<FUSED, $T>(x, out, usual, functions::ln_1p::<$T>, $T::ln_1p);
+                    }
                     Function::Sqrt => each(x, out, $T::sqrt),
                     Function::Square => each(x, out, |x| x * x),
                     Function::Powf(p) => {

@@ -266,15 +266,22 @@ fn ln_of_parts<D: Digits>(k: f64, f: f64, c: f64) -> f64 {
     k.mul_add(LN_2[0], f - (half - s.mul_add(rest, k.mul_add(LN_2[1], c))))
 }
 
+/// Whether [`ln`] and [`Digits::powf`] can be used: of a normal positive number.
+#[inline(always)]
+pub(crate) fn has_logarithm(x: f64) -> bool {
+    (f64::MIN_POSITIVE..f64::INFINITY).contains(&x)
+}
+
 #[inline(always)]
 pub(crate) fn ln<D: Digits>(x: f64) -> f64 {
-    const UP: f64 = (1u64 << 54) as f64;
-    let subnormal = x < f64::MIN_POSITIVE;
-    let (k, m) = split(if subnormal { x * UP } else { x });
-    let ln = ln_of_parts::<D>(if subnormal { k - 54.0 } else { k }, m - 1.0, 0.0);
-    let ln = if x < f64::INFINITY { ln } else { x };
-    let ln = if x == 0.0 { f64::NEG_INFINITY } else { ln };
-    if x < 0.0 { f64::NAN } else { ln }
+    let (k, m) = split(x);
+    ln_of_parts::<D>(k, m - 1.0, 0.0)
+}
+
+/// Whether [`ln_1p`] can be used.
+#[inline(always)]
+pub(crate) fn has_logarithm_1p(x: f64) -> bool {
+    x > -1.0 && x < f64::INFINITY
 }
 
 /// `ln(1 + x) = ln u + c/u`, where `c` is what rounding takes off `u = 1 + x` (Ng, *fdlibm*, `s_log1p.c`, 1993).
@@ -286,11 +293,8 @@ pub(crate) fn ln_1p<D: Digits>(x: f64) -> f64 {
     let (k, m) = split(u);
     let near = k == 0.0;
     let ln = ln_of_parts::<D>(k, if near { x } else { m - 1.0 }, if near { 0.0 } else { c / u });
-    let ln = if x < f64::INFINITY { ln } else { x };
     // A zero keeps its sign.
-    let ln = if x == 0.0 { x } else { ln };
-    let ln = if x == -1.0 { f64::NEG_INFINITY } else { ln };
-    if x < -1.0 { f64::NAN } else { ln }
+    if x == 0.0 { x } else { ln }
 }
 
 /// Whether [`sin`] and [`cos`] are accurate: up to here, π/2 in three parts is enough.
@@ -327,12 +331,6 @@ pub(crate) fn sin<D: Digits>(x: f64) -> f64 {
 #[inline(always)]
 pub(crate) fn cos<D: Digits>(x: f64) -> f64 {
     turned::<D>(x, 1)
-}
-
-/// Whether [`Digits::powf`] can be used.
-#[inline(always)]
-pub(crate) fn has_logarithm(x: f64) -> bool {
-    (f64::MIN_POSITIVE..f64::INFINITY).contains(&x)
 }
 
 /// `xᵖ = exp(p ln x)`, of a normal positive `x`.
