@@ -16,6 +16,7 @@ use pullback_tape::Shape;
 /// | product of an m×k and a k×n, added or not | `2mkn` |
 /// | triangle of a symmetric n×n product of an n×k and a k×n | `n(n + 1)k` |
 /// | elementwise pass over m×n | `mn` for each of its operations; a function counts as one, coefficients are free |
+/// | sum of an elementwise pass over m×n | `mn` more |
 /// | copy of m×n | `mn` if there is a coefficient, else 0 |
 /// | multiple of the n×n identity, or a diagonal, added | `n` |
 /// | diagonal of n×n | `n` if there is a coefficient, else 0 |
@@ -110,6 +111,7 @@ pub(crate) fn kind(kernel: &Kernel) -> Kind {
         Kernel::MatMul { .. } | Kernel::SymmetricProduct { .. } => Kind::Product,
         Kernel::Elementwise(_) | Kernel::Softmax { .. } => Kind::Elementwise,
         Kernel::Inner { .. }
+        | Kernel::SumOf { .. }
         | Kernel::Sum { .. }
         | Kernel::Trace { .. }
         | Kernel::Norm { .. }
@@ -140,6 +142,7 @@ pub(crate) fn name(kernel: &Kernel) -> &'static str {
         Kernel::AddIdentity { .. } => "identity, added",
         Kernel::Inner { .. } => "inner product",
         Kernel::Sum { .. } => "sum",
+        Kernel::SumOf { .. } => "sum of a pass",
         Kernel::Trace { .. } => "trace",
         Kernel::Norm { .. } => "norm",
         Kernel::LogSumExp { .. } => "log-sum-exp",
@@ -181,6 +184,7 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
         }
         Kernel::Mirror => 0,
         Kernel::Elementwise(pass) => entries(result()).saturating_mul(pass.steps.len() as u64),
+        Kernel::SumOf { pass, shape, .. } => entries(*shape).saturating_mul(pass.steps.len() as u64 + 1),
         Kernel::Copy { a, alpha } => {
             if *alpha == 1.0 || a.is_ones() {
                 0
@@ -234,6 +238,7 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
         Kernel::MatMul { accumulate: false, .. }
         | Kernel::Diagonal { .. }
         | Kernel::Elementwise(_)
+        | Kernel::SumOf { .. }
         | Kernel::Copy { .. }
         | Kernel::Inner { .. }
         | Kernel::Sum { .. }

@@ -154,7 +154,7 @@ impl<'l> Line<'l> {
     /// The operations of an elementwise pass; 1 for any other kernel.
     pub fn operations(&self) -> usize {
         match &self.instruction.kernel {
-            Kernel::Elementwise(pass) => pass.steps.len(),
+            Kernel::Elementwise(pass) | Kernel::SumOf { pass, .. } => pass.steps.len(),
             _ => 1,
         }
     }
@@ -262,6 +262,9 @@ impl<'l> Line<'l> {
     pub(crate) fn kernel_and_steps(&self) -> String {
         match &self.instruction.kernel {
             Kernel::Elementwise(pass) if pass.steps.len() != 1 => format!("pass of {}", pass.steps.len()),
+            Kernel::SumOf { pass, .. } if pass.steps.len() != 1 => {
+                format!("sum of a pass of {}", pass.steps.len())
+            }
             _ => self.kernel().to_owned(),
         }
     }
@@ -447,7 +450,7 @@ impl<'p> Reader<'p> {
             }
             Kernel::Copy { a, alpha } if *alpha == 0.0 && a.is_ones() => "0".to_owned(),
             Kernel::Copy { a, alpha } => scaled(*alpha, &view(a)),
-            Kernel::Elementwise(_) => {
+            Kernel::Elementwise(_) | Kernel::SumOf { .. } => {
                 let number = |id| self.value_of.get(&id).map(|number| format!("%{number}"));
                 self.plan.graph.in_terms_of(instruction.node, number)
             }

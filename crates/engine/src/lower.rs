@@ -147,7 +147,22 @@ impl<'g> Lowering<'g> {
                 Op::Add => !sum_of_products,
                 op => op.is_elementwise() || op == Op::ScaleBy || self.scales(id).is_some(),
             };
+            let summed = self.summed(id);
             for &arg in &node.args {
+                // A square of a sum's terms is one argument twice.
+                let here = node.args.iter().filter(|&&other| other == arg).count();
+                let same_time = self.constant[arg.index()] == self.constant[id.index()];
+                if summed && same_time && self.uses[arg.index()] as usize == here {
+                    if self.can_chain(arg)
+                        && length[root.index()] < LONGEST_CHAIN
+                        && !self.deferred[arg.index()]
+                    {
+                        self.deferred[arg.index()] = true;
+                        chain[arg.index()] = root;
+                        length[root.index()] += 1;
+                    }
+                    continue;
+                }
                 if !self.can_defer(arg, id) {
                     continue;
                 }
@@ -187,6 +202,11 @@ impl<'g> Lowering<'g> {
     fn plain(&self, sum: NodeId) -> usize {
         let in_place = |&arg: &NodeId| self.term(arg, sum).is_some() || self.identity(arg).is_some();
         self.node(sum).args.iter().filter(|arg| !in_place(arg)).count()
+    }
+
+    /// Whether a node adds up the entries of its arguments, or their products.
+    fn summed(&self, id: NodeId) -> bool {
+        self.node(id).op == Op::Inner
     }
 
     /// Whether a node may be computed inside its user's elementwise pass.
@@ -423,6 +443,11 @@ impl<'g> Lowering<'g> {
     /// `alpha` times the reduction `id`, stored for `node`.
     fn reduction(&mut self, id: NodeId, alpha: f64, node: NodeId) -> View {
         let reduction = self.node(id);
+        if let (Op::Inner, &[a, b]) = (reduction.op, &reduction.args[..])
+            && (self.deferred[a.index()] || self.deferred[b.index()])
+        {
+            return self.sum_of_pass(a, b, alpha, node);
+        }
         let args: Vec<Value> = reduction.args.iter().map(|&arg| self.value(arg)).collect();
         let kernel = match (reduction.op, &args[..]) {
             (Op::Trace, &[a]) => Kernel::Trace { a: a.view, alpha: alpha * a.alpha },
@@ -590,11 +615,38 @@ impl<'g> Lowering<'g> {
         self.emit(root, self.node(root).shape, Kernel::Elementwise(Box::new(pass)))
     }
 
+    /// `alpha ⟨a, b⟩`, one or both of which were deferred to it.
+    fn sum_of_pass(&mut self, a: NodeId, b: NodeId, alpha: f64, node: NodeId) -> View {
+        let mut pass = Elementwise::default();
+        let ones = |this: &Self, x: NodeId| this.node(x).op == Op::Ones;
+        let (alpha, last) = if ones(self, a) || ones(self, b) {
+            let (c, x) = self.step(if ones(self, a) { b } else { a }, node, &mut pass);
+            (alpha * c, x)
+        } else {
+            let (c, x) = self.step(a, node, &mut pass);
+            let (d, y) = if a == b { (c, x) } else { self.step(b, node, &mut pass) };
+            pass.steps.push((Step::Mul(1.0, x, y), None));
+            (alpha * c * d, Arg::Step(pass.steps.len() - 1))
+        };
+        if let Arg::Operand(_) = last {
+            pass.steps.push((Step::Scale(1.0, last), None));
+        }
+        let shape = self.node(a).shape;
+        let by_rows = |view: &View| {
+            view.transposed && view.repeat == Repeat::No && view.shape.rows.min(view.shape.cols) > 1
+        };
+        if pass.operands.iter().any(by_rows) {
+            // A sum goes along the columns, and reading an operand against its order takes longer than another pass.
+            let terms = self.emit(node, shape, Kernel::Elementwise(Box::new(pass)));
+            return self.emit(node, Shape::SCALAR, Kernel::Sum { a: terms, alpha });
+        }
+        self.emit(node, Shape::SCALAR, Kernel::SumOf { pass: Box::new(pass), shape, alpha })
+    }
+
     /// Adds the steps for `id` to a pass; returns a coefficient and the step that holds the rest.
     fn step(&mut self, id: NodeId, root: NodeId, pass: &mut Elementwise) -> (f64, Arg) {
         let node = self.node(id);
-        let inside = id == root
-            || self.deferred[id.index()] && self.can_chain(id) && node.shape == self.node(root).shape;
+        let inside = id == root || self.deferred[id.index()] && self.can_chain(id);
         let step = match (node.op, &node.args[..]) {
             (Op::Scale(c), &[x]) if inside => {
                 let (d, x) = self.step(x, root, pass);
@@ -626,10 +678,10 @@ impl<'g> Lowering<'g> {
                 let ((c, a), (d, b)) = (self.step(a, root, pass), self.step(b, root, pass));
                 Step::Div(c / d, a, b)
             }
-            (Op::Map(f), &[x]) if inside => {
-                let (c, mut x) = self.step(x, root, pass);
+            (Op::Map(f), &[arg]) if inside => {
+                let (c, mut x) = self.step(arg, root, pass);
                 if c != 1.0 {
-                    pass.steps.push((Step::Scale(c, x), None));
+                    pass.steps.push((Step::Scale(c, x), Some(arg)));
                     x = Arg::Step(pass.steps.len() - 1);
                 }
                 Step::Map(f, x)

@@ -5,12 +5,13 @@ use crate::kernels::factor::{self, Pivots};
 use crate::kernels::product::{
     EIGHT, PACKED, SLIM, TINY, Tiny, eight, mirror, packed, product, slim, symmetric_product,
 };
-use crate::kernels::reduce;
+use crate::kernels::reduce::{self, Total};
+use crate::kernels::transpose;
 use crate::plan::{Buffer, Elementwise, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
 use crate::{Definition, Error, Scalar, cost};
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::prelude::ReborrowMut;
-use faer::{MatMut, MatRef, Par, unzip, zip};
+use faer::{MatMut, MatRef, Par};
 use pullback_tape::{NodeId, Shape};
 use smallvec::SmallVec;
 
@@ -37,7 +38,7 @@ impl<T: Scalar> Memory<T> {
         for instruction in &plan.code {
             let shape = plan.slots[instruction.dst].shape;
             stack = stack.or(match &instruction.kernel {
-                Kernel::Elementwise(pass) => {
+                Kernel::Elementwise(pass) | Kernel::SumOf { pass, .. } => {
                     blocks = blocks.max(elementwise::scratch(pass));
                     StackReq::EMPTY
                 }
@@ -53,6 +54,14 @@ impl<T: Scalar> Memory<T> {
                 }
                 Kernel::Inverse { which, .. } | Kernel::DefiniteInverse { which, .. } => {
                     factor::inverse_scratch::<T>(plan.factorizations[*which], par)
+                }
+                Kernel::Sum { .. }
+                | Kernel::Inner { .. }
+                | Kernel::Norm { .. }
+                | Kernel::LogSumExp { .. }
+                | Kernel::Softmax { .. } => {
+                    blocks = blocks.max(reduce::SCRATCH);
+                    StackReq::EMPTY
                 }
                 _ => StackReq::EMPTY,
             });
@@ -191,6 +200,26 @@ impl<'a, T: Scalar> Sight<'a, '_, T> {
         Tiny::load(rows, cols, |i, j| matrix[(i, j)])
     }
 
+    /// Whether a buffer is in the arena, and not with the caller.
+    fn is_stored(&self, slot: &Slot) -> bool {
+        self.outside.is_none() || slot.output.is_none()
+    }
+
+    /// The view as an operand of an elementwise pass.
+    fn source(&self, view: &View) -> Source<'a, T> {
+        if view.repeat == Repeat::All {
+            return Source::Constant(self.base(view)[(0, 0)]);
+        }
+        if let (Place::Buffer(buffer), Repeat::No) = (view.place, view.repeat) {
+            // A vector lies in memory in the same way as its transpose.
+            let vector = view.shape.rows == 1 || view.shape.cols == 1;
+            if (vector || !view.transposed) && self.is_stored(&self.machine.plan.slots[buffer]) {
+                return Source::Flat(self.numbers(view.offset, view.shape));
+            }
+        }
+        Source::Strided(self.view(view))
+    }
+
     #[inline(always)]
     fn view(&self, view: &View) -> MatRef<'a, T> {
         let base = self.base(view);
@@ -239,26 +268,7 @@ impl<T: Scalar> Destination<'_, T> {
 
     /// Writes `alpha a`.
     fn copy(&mut self, a: MatRef<'_, T>, alpha: T) {
-        let numbers = match self {
-            Destination::Arena(numbers, _) => numbers,
-            Destination::Outside(to) => {
-                return zip!(to, a).for_each(|unzip!(to, a)| *to = alpha * *a);
-            }
-        };
-        for (j, column) in numbers.chunks_exact_mut(a.nrows().max(1)).enumerate() {
-            match a.col(j).try_as_col_major() {
-                Some(a) => {
-                    for (entry, &a) in column.iter_mut().zip(a.as_slice()) {
-                        *entry = alpha * a;
-                    }
-                }
-                None => {
-                    for (i, entry) in column.iter_mut().enumerate() {
-                        *entry = alpha * a[(i, j)];
-                    }
-                }
-            }
-        }
+        transpose::copy(self.matrix(), a, alpha);
     }
 }
 
@@ -434,7 +444,19 @@ impl<T: Scalar> Machine<'_, T> {
                 return self.product(instruction, sight, to, scratch, (lhs, rhs, *alpha, *accumulate));
             }
             Kernel::Copy { a, alpha } => to.copy(see(a), T::from_f64(*alpha)),
-            Kernel::Elementwise(pass) => return self.pass(pass, instruction, sight, to, scratch),
+            Kernel::Elementwise(pass) => {
+                let shape = plan.slots[instruction.dst].shape;
+                let target = match &mut to {
+                    Destination::Arena(numbers, _) => Target::Flat(numbers),
+                    Destination::Outside(matrix) => Target::Strided(matrix.rb_mut()),
+                };
+                return self.pass(pass, shape, instruction, sight, target, scratch);
+            }
+            Kernel::SumOf { pass, shape, alpha } => {
+                let mut total = Total::default();
+                self.pass(pass, *shape, instruction, sight, Target::Sum(&mut total), scratch)?;
+                to.matrix()[(0, 0)] = scaled(*alpha, total.value());
+            }
             Kernel::AddIdentity { alpha, factor } => {
                 let factor = factor.as_ref().map_or(MatRef::from_ref(&self.one), see);
                 let mut dst = to.matrix();
@@ -451,17 +473,25 @@ impl<T: Scalar> Machine<'_, T> {
                 }
             }
             Kernel::Inner { a, b, alpha } => {
-                let inner = match (sight.stored(a), sight.stored(b)) {
-                    (Some(x), Some(y)) if a.transposed == b.transposed => reduce::dot(x, y),
-                    _ => reduce::inner(see(a), see(b)),
-                };
+                // In the order in which a is stored.
+                let (a, b) = if a.transposed { (a.transpose(), b.transpose()) } else { (*a, *b) };
+                let (x, y) = (sight.source(&a), sight.source(&b));
+                let inner = reduce::inner(&x, Some(&y), a.shape, scratch.blocks);
                 to.matrix()[(0, 0)] = scaled(*alpha, inner);
             }
-            Kernel::Sum { a, alpha } => to.matrix()[(0, 0)] = scaled(*alpha, see(a).sum()),
+            Kernel::Sum { a, alpha } => {
+                let a = if a.transposed { a.transpose() } else { *a };
+                let sum = reduce::inner(&sight.source(&a), None, a.shape, scratch.blocks);
+                to.matrix()[(0, 0)] = scaled(*alpha, sum);
+            }
             Kernel::Trace { a, alpha } => to.matrix()[(0, 0)] = scaled(*alpha, reduce::trace(see(a))),
-            Kernel::Norm { a, alpha } => to.matrix()[(0, 0)] = scaled(*alpha, see(a).norm_l2()),
-            Kernel::LogSumExp { a } => reduce::log_sum_exp(to.matrix(), see(a)),
-            Kernel::Softmax { a } => reduce::softmax(to.matrix(), see(a)),
+            Kernel::Norm { a, alpha } => {
+                let a = if a.transposed { a.transpose() } else { *a };
+                let norm = reduce::norm(&sight.source(&a), a.shape, scratch.blocks);
+                to.matrix()[(0, 0)] = scaled(*alpha, norm);
+            }
+            Kernel::LogSumExp { a } => reduce::log_sum_exp(to.matrix(), see(a), scratch.blocks),
+            Kernel::Softmax { a } => reduce::softmax(to.matrix(), see(a), scratch.blocks),
             Kernel::SymmetricProduct { lhs, rhs, alpha, accumulate } => {
                 let (a, b) = (see(lhs), see(rhs));
                 symmetric_product(to.matrix(), *accumulate, a, b, T::from_f64(*alpha), par);
@@ -516,45 +546,32 @@ impl<T: Scalar> Machine<'_, T> {
     fn pass(
         &self,
         pass: &Elementwise,
+        shape: Shape,
         instruction: &Instruction,
         sight: &Sight<'_, '_, T>,
-        mut to: Destination<'_, T>,
+        target: Target<'_, T>,
         scratch: &mut Scratch<'_, T>,
     ) -> Result<(), Error> {
         let dst = &self.plan.slots[instruction.dst];
-        let inside = matches!(to, Destination::Arena(..));
-        let source = |view: &View| {
-            if view.repeat == Repeat::All {
-                return Source::Constant(sight.base(view)[(0, 0)]);
-            }
-            if let (Place::Buffer(buffer), Repeat::No) = (view.place, view.repeat) {
+        let inside = matches!(target, Target::Flat(_));
+        let source = |view: &View| match view.place {
+            Place::Buffer(buffer) if inside && view.repeat == Repeat::No => {
                 let slot = &self.plan.slots[buffer];
-                let stored = sight.outside.is_none() || slot.output.is_none();
-                if stored && inside && slot.offset == dst.offset {
-                    return Source::Destination;
-                }
-                // A vector lies in memory in the same way as its transpose.
-                let vector = view.shape.rows == 1 || view.shape.cols == 1;
-                if stored && (vector || !view.transposed) {
-                    return Source::Flat(sight.numbers(view.offset, view.shape));
-                }
+                let taken_over = sight.is_stored(slot) && slot.offset == dst.offset;
+                if taken_over { Source::Destination } else { sight.source(view) }
             }
-            Source::Strided(sight.view(view))
+            _ => sight.source(view),
         };
         let mut sources: Sources<'_, T> = Sources::new();
         sources.extend(pass.operands.iter().map(source));
         let mut bad = None;
         let told = self.check_finite.then_some(&mut bad);
-        let target = match &mut to {
-            Destination::Arena(numbers, _) => Target::Flat(numbers),
-            Destination::Outside(matrix) => Target::Strided(matrix.rb_mut()),
-        };
-        elementwise::run(pass, &sources, target, dst.shape, scratch.blocks, told);
+        elementwise::run(pass, &sources, target, shape, scratch.blocks, told);
         match bad {
-            Some(Bad { step, row, col }) => {
-                let node = pass.steps.get(step).and_then(|(_, node)| *node).unwrap_or(instruction.node);
-                Err(self.non_finite(node, row, col))
-            }
+            Some(Bad { step, row, col }) => match pass.steps.get(step) {
+                Some((_, Some(node))) => Err(self.non_finite(*node, row, col)),
+                _ => Err(self.non_finite(instruction.node, 0, 0)),
+            },
             None => Ok(()),
         }
     }

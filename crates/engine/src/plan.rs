@@ -108,7 +108,7 @@ pub(crate) enum Step {
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Elementwise {
     pub(crate) operands: Vec<View>,
-    /// With the node that each belongs to.
+    /// With the node that each belongs to; none if it belongs to the sum of all entries.
     pub(crate) steps: Vec<(Step, Option<NodeId>)>,
 }
 
@@ -127,6 +127,12 @@ pub(crate) enum Kernel {
         alpha: f64,
     },
     Elementwise(Box<Elementwise>),
+    /// `dst = alpha Σ x` over the entries of a pass of this shape, which are not kept.
+    SumOf {
+        pass: Box<Elementwise>,
+        shape: Shape,
+        alpha: f64,
+    },
     /// `dst += alpha factor I`, with a 1×1 factor if there is one, or `dst += alpha Diag(factor)`.
     AddIdentity {
         alpha: f64,
@@ -267,7 +273,9 @@ impl Instruction {
             Kernel::MatMul { lhs: a, rhs: b, .. }
             | Kernel::SymmetricProduct { lhs: a, rhs: b, .. }
             | Kernel::Inner { a, b, .. } => [a, b].into_iter().for_each(visit),
-            Kernel::Elementwise(pass) => pass.operands.iter_mut().for_each(visit),
+            Kernel::Elementwise(pass) | Kernel::SumOf { pass, .. } => {
+                pass.operands.iter_mut().for_each(visit);
+            }
             Kernel::AddIdentity { factor, .. } => factor.iter_mut().for_each(visit),
             Kernel::Opaque { args, .. } => args.iter_mut().for_each(visit),
             Kernel::Copy { a, .. }

@@ -246,6 +246,63 @@ fn buffers_are_used_again() {
     }
 }
 
+/// With an entry in every layout, of more than one block.
+const SUMS: [(&str, Build); 8] = [
+    ("Σ softplus", |t| vec![t.input("Z", (70, 9)).softplus().sum()]),
+    ("Σ cosh", |t| vec![(3.0 * t.input("Z", (300, 3)) - 1.0).log_cosh().sum() / 7.0]),
+    ("Huber", |t| {
+        let r = t.input("P", (8, 40)) - t.input("Y", (8, 40));
+        vec![r.clamp(-0.5, 0.5).inner(r - 0.5 * r.clamp(-0.5, 0.5))]
+    }),
+    ("a square", |t| vec![(t.input("P", (33, 8)) - t.input("Y", (33, 8))).norm_squared()]),
+    ("with a stored factor", |t| {
+        let e = t.input("Z", (50, 60)).exp();
+        vec![e.inner(t.input("Y", (50, 60)) * 2.0 - 1.0), e]
+    }),
+    ("by rows", |t| vec![(t.input("Z", (40, 50)).t() + t.input("Y", (50, 40))).tanh().sum()]),
+    ("of stored matrices", |t| {
+        let (z, y) = (t.input("Z", (40, 50)), t.input("Y", (40, 50)));
+        vec![z.sum(), z.inner(y), z.norm(), z.exp(), z.exp().sum(), z.exp().inner(y), z.exp().norm()]
+    }),
+    ("of columns", |t| {
+        let (z, y) = (t.input("Z", (300, 3)), t.input("Y", (3, 300)));
+        vec![z.softmax(), z.log_sum_exp(), y.softmax(), y.log_sum_exp(), z.t().softmax(), y.t().log_sum_exp()]
+    }),
+];
+
+#[test]
+fn sums_of_chains_are_not_stored() {
+    for (name, build) in &SUMS[..4] {
+        let tape = Tape::new();
+        let program = compiled::<f64>(&build(&tape));
+        // Huber's residual is needed three times.
+        assert!(program.instructions() <= if *name == "Huber" { 3 } else { 1 }, "{name}");
+    }
+}
+
+/// A sum has the same bits whatever the strides of its operands, and wherever they are stored.
+#[test]
+fn sums_have_the_same_bits_in_every_layout() {
+    for (name, build) in SUMS {
+        let tape = Tape::new();
+        let mut program = compiled::<f64>(&build(&tape));
+        let matrices = matrices::<f64>(&tape);
+        let by_rows: Vec<_> =
+            matrices.iter().map(|(name, m)| (name.clone(), m.transpose().to_owned())).collect();
+        let wanted: Vec<Mat<f64>> =
+            program.run(&bound(&matrices)).unwrap().iter().map(|m| m.to_owned()).collect();
+        let transposed: Vec<_> = by_rows.iter().map(|(name, m)| (name.as_str(), m.transpose())).collect();
+        for inputs in [&bound(&matrices), &transposed] {
+            let same = |got: MatRef<'_, f64>, wanted: &Mat<f64>| assert_eq!(got, wanted.as_ref(), "{name}");
+            program.run(inputs).unwrap().iter().zip(&wanted).for_each(|(got, wanted)| same(got, wanted));
+            let mut outside: Vec<_> = wanted.iter().map(|m| Mat::zeros(m.ncols(), m.nrows())).collect();
+            let mut views: Vec<_> = outside.iter_mut().map(|m| m.transpose_mut()).collect();
+            program.run_into(inputs, &mut views).unwrap();
+            outside.iter().zip(&wanted).for_each(|(got, wanted)| same(got.transpose(), wanted));
+        }
+    }
+}
+
 #[test]
 fn results_go_where_the_caller_wants_them() {
     let tape = Tape::new();

@@ -3,6 +3,10 @@
 //! A block of every intermediate fits into the first-level cache; operands are read where they are if their
 //! entries are contiguous there, and gathered into a block otherwise.
 
+use super::reduce::{Total, block_sum};
+use super::tile::{BLOCK, PANEL, Tile};
+use super::transpose::{gather, is_crosswise, scatter};
+use super::vector::{self, Loop};
 use crate::Scalar;
 use crate::plan::{Arg, Elementwise, Step};
 use faer::prelude::{Reborrow, ReborrowMut};
@@ -10,13 +14,10 @@ use faer::{MatMut, MatRef};
 use pullback_tape::Shape;
 use smallvec::SmallVec;
 
-/// Entries per block.
-pub(crate) const BLOCK: usize = 256;
-
 /// An operand of a pass.
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a, T> {
-    /// Contiguous entries, in the same order as those of the destination.
+    /// Contiguous entries, column by column.
     Flat(&'a [T]),
     /// A matrix with any strides.
     Strided(MatRef<'a, T>),
@@ -26,15 +27,54 @@ pub(crate) enum Source<'a, T> {
     Destination,
 }
 
-impl<'a, T> Source<'a, T> {
-    fn transposed(&self) -> Option<Source<'a, T>>
-    where
-        T: Copy,
-    {
+impl<'a, T: Scalar> Source<'a, T> {
+    fn transposed(&self, Shape { rows, cols }: Shape) -> Source<'a, T> {
         match *self {
-            Source::Strided(x) => Some(Source::Strided(x.transpose())),
-            Source::Flat(_) => None,
-            other => Some(other),
+            Source::Strided(x) => Source::Strided(x.transpose()),
+            Source::Flat(x) => Source::Strided(MatRef::from_row_major_slice(x, cols, rows)),
+            other => other,
+        }
+    }
+
+    /// Whether it is stored by rows, so that reading along the columns is slow.
+    fn is_crosswise(&self) -> bool {
+        matches!(self, Source::Strided(x) if is_crosswise(*x))
+    }
+
+    /// The entries of a tile where they are, if they are contiguous there.
+    #[inline(always)]
+    fn stored(&self, tile: Tile, Shape { rows, .. }: Shape) -> Option<&'a [T]> {
+        match *self {
+            Source::Flat(x) if tile.cols == 1 || tile.rows == rows => {
+                x.get(tile.i + tile.j * rows..)?.get(..tile.len())
+            }
+            Source::Strided(x) if tile.cols == 1 => {
+                x.col(tile.j).try_as_col_major()?.as_slice().get(tile.i..tile.i + tile.rows)
+            }
+            _ => None,
+        }
+    }
+
+    /// The entries of a tile where they are, or else in the block.
+    #[inline(always)]
+    pub(crate) fn read<'b>(&self, tile: Tile, shape: Shape, block: &'b mut [T]) -> &'b [T]
+    where
+        'a: 'b,
+    {
+        if let Some(stored) = self.stored(tile, shape) {
+            return stored;
+        }
+        let block = &mut block[..tile.len()];
+        self.gather(tile, shape, block);
+        block
+    }
+
+    fn gather(&self, tile: Tile, Shape { rows, cols }: Shape, block: &mut [T]) {
+        match *self {
+            Source::Flat(x) => gather(MatRef::from_column_major_slice(x, rows, cols), tile, block),
+            Source::Strided(x) => gather(x, tile, block),
+            Source::Constant(c) => block.fill(c),
+            Source::Destination => {}
         }
     }
 }
@@ -43,7 +83,7 @@ pub(crate) type Sources<'a, T> = SmallVec<[Source<'a, T>; 16]>;
 
 /// The scratch that a pass needs.
 pub(crate) fn scratch(pass: &Elementwise) -> usize {
-    (pass.operands.len() + pass.steps.len()) * BLOCK
+    pass.operands.len() * PANEL + pass.steps.len() * BLOCK
 }
 
 /// Where a pass writes.
@@ -52,6 +92,27 @@ pub(crate) enum Target<'a, T> {
     Flat(&'a mut [T]),
     /// A matrix with any strides.
     Strided(MatMut<'a, T>),
+    /// The sum of all entries, which are not kept.
+    Sum(&'a mut Total<T>),
+}
+
+impl<T: Scalar> Target<'_, T> {
+    /// The entries of a tile where they are, if they are contiguous there.
+    #[inline(always)]
+    fn stored(&mut self, tile: Tile, Shape { rows, .. }: Shape) -> Option<&mut [T]> {
+        match self {
+            Target::Flat(out) if tile.cols == 1 || tile.rows == rows => {
+                out.get_mut(tile.i + tile.j * rows..)?.get_mut(..tile.len())
+            }
+            Target::Strided(out) if tile.cols == 1 => out
+                .rb_mut()
+                .col_mut(tile.j)
+                .try_as_col_major_mut()?
+                .as_slice_mut()
+                .get_mut(tile.i..tile.i + tile.rows),
+            _ => None,
+        }
+    }
 }
 
 /// Where the first number that is not finite came up: in which step, in order of computation, and in which entry.
@@ -72,136 +133,134 @@ pub(crate) fn run<T: Scalar>(
     scratch: &mut [T],
     bad: Option<&mut Option<Bad>>,
 ) {
-    // Along the rows, if that is how the target lies in memory and nothing speaks against it.
+    // Along the rows, if that is how the target lies in memory.
     if let Target::Strided(out) = &mut target
-        && out.row_stride() != 1
-        && out.col_stride() == 1
+        && is_crosswise(out.as_ref())
     {
-        let flipped: Option<Sources<'_, T>> = sources.iter().map(Source::transposed).collect();
-        if let Some(sources) = flipped {
-            let target = Target::Strided(out.rb_mut().transpose_mut());
-            let mut found = None;
-            let told = bad.is_some().then_some(&mut found);
-            along_columns(pass, &sources, target, shape.transposed(), scratch, told);
-            if let Some(bad) = bad {
-                *bad = found.map(|Bad { step, row, col }| Bad { step, row: col, col: row });
-            }
-            return;
+        let sources = sources.iter().map(|source| source.transposed(shape)).collect();
+        let target = Target::Strided(out.rb_mut().transpose_mut());
+        let mut found = None;
+        let told = bad.is_some().then_some(&mut found);
+        in_tiles(pass, &sources, target, shape.transposed(), scratch, told);
+        if let Some(bad) = bad {
+            *bad = found.map(|Bad { step, row, col }| Bad { step, row: col, col: row });
         }
+        return;
     }
-    along_columns(pass, sources, target, shape, scratch, bad);
+    in_tiles(pass, sources, target, shape, scratch, bad);
 }
 
-/// A run of entries, column by column, that begins at row `i` of column `j`.
-struct Span {
-    i: usize,
-    j: usize,
-    rows: usize,
-    len: usize,
-}
-
-impl Span {
-    /// The entries of a matrix where they are, if they are contiguous there.
-    fn of<'a, T>(&self, x: MatRef<'a, T>) -> Option<&'a [T]> {
-        if self.i + self.len > self.rows {
-            return None;
-        }
-        x.col(self.j).try_as_col_major().map(|column| &column.as_slice()[self.i..self.i + self.len])
-    }
-
-    fn of_mut<'a, T>(&self, x: MatMut<'a, T>) -> Option<&'a mut [T]> {
-        if self.i + self.len > self.rows {
-            return None;
-        }
-        x.col_mut(self.j)
-            .try_as_col_major_mut()
-            .map(|column| &mut column.as_slice_mut()[self.i..self.i + self.len])
-    }
-
-    /// Calls `visit` with the part of every column: its index, its first row and where it is in the span.
-    fn columns(&self, mut visit: impl FnMut(usize, usize, std::ops::Range<usize>)) {
-        let (mut i, mut j, mut done) = (self.i, self.j, 0);
-        while done < self.len {
-            let end = self.len.min(done + self.rows - i);
-            visit(j, i, done..end);
-            (i, j, done) = (0, j + 1, end);
-        }
-    }
-
-    fn gather<T: Copy>(&self, x: MatRef<'_, T>, block: &mut [T]) {
-        self.columns(|j, i, part| {
-            let block = &mut block[part];
-            match x.col(j).try_as_col_major() {
-                Some(column) => block.copy_from_slice(&column.as_slice()[i..i + block.len()]),
-                None => {
-                    for (k, value) in block.iter_mut().enumerate() {
-                        *value = x[(i + k, j)];
-                    }
-                }
-            }
-        });
-    }
-
-    fn scatter<T: Copy>(&self, block: &[T], mut x: MatMut<'_, T>) {
-        self.columns(|j, i, part| {
-            for (k, &value) in block[part].iter().enumerate() {
-                x[(i + k, j)] = value;
-            }
-        });
-    }
-}
-
-fn along_columns<T: Scalar>(
+fn in_tiles<T: Scalar>(
     pass: &Elementwise,
     sources: &Sources<'_, T>,
-    mut target: Target<'_, T>,
-    Shape { rows, cols }: Shape,
+    target: Target<'_, T>,
+    shape: Shape,
     scratch: &mut [T],
-    mut bad: Option<&mut Option<Bad>>,
+    bad: Option<&mut Option<Bad>>,
 ) {
-    let (staged, registers) = scratch.split_at_mut(pass.operands.len() * BLOCK);
-    for start in (0..rows * cols).step_by(BLOCK) {
-        let range = start..(start + BLOCK).min(rows * cols);
-        let span = Span { i: start % rows, j: start / rows, rows, len: range.len() };
-        for (source, block) in sources.iter().zip(staged.chunks_exact_mut(BLOCK)) {
-            let block = &mut block[..range.len()];
-            match (source, &target) {
-                // Later blocks find it filled.
-                (Source::Constant(c), _) if start == 0 => block.fill(*c),
-                (Source::Destination, Target::Flat(out)) => block.copy_from_slice(&out[range.clone()]),
-                (Source::Destination, Target::Strided(out)) => span.gather(out.rb(), block),
-                (Source::Strided(x), _) if span.of(*x).is_none() => span.gather(*x, block),
-                _ => {}
+    let sum = matches!(target, Target::Sum(_));
+    let mut walk = Walk { pass, sources, target, shape, bad };
+    // A sum's order must not depend on how its operands lie in memory.
+    if !sum && sources.iter().any(Source::is_crosswise) {
+        walk.in_panels(scratch);
+    } else {
+        walk.along_columns(scratch);
+    }
+}
+
+/// A pass on its way over the tiles of a matrix. The tiles may come in any order, and a part of them may be left to
+/// somebody else.
+struct Walk<'a, 's, 'b, T: Scalar> {
+    pass: &'a Elementwise,
+    sources: &'a Sources<'s, T>,
+    target: Target<'a, T>,
+    shape: Shape,
+    bad: Option<&'b mut Option<Bad>>,
+}
+
+impl<T: Scalar> Walk<'_, '_, '_, T> {
+    fn along_columns(&mut self, scratch: &mut [T]) {
+        let (staged, registers) = scratch.split_at_mut(self.pass.operands.len() * PANEL);
+        for (t, tile) in Tile::columns(self.shape).enumerate() {
+            self.stage(tile, None, t == 0, staged);
+            self.compute(tile, None, staged, registers);
+        }
+    }
+
+    /// With the operands that are stored by rows gathered panel by panel.
+    fn in_panels(&mut self, scratch: &mut [T]) {
+        let (staged, registers) = scratch.split_at_mut(self.pass.operands.len() * PANEL);
+        for (p, panel) in Tile::panels(self.shape).enumerate() {
+            for (source, block) in self.sources.iter().zip(staged.chunks_exact_mut(PANEL)) {
+                if source.is_crosswise() {
+                    source.gather(panel, self.shape, &mut block[..panel.len()]);
+                }
+            }
+            for (t, tile) in panel.parts().enumerate() {
+                self.stage(tile, Some(panel), p + t == 0, staged);
+                self.compute(tile, Some(panel), staged, registers);
             }
         }
-        let staged = &*staged;
-        let read = |i: usize| {
-            let block = &staged[i * BLOCK..i * BLOCK + range.len()];
-            match sources[i] {
-                Source::Flat(x) => &x[range.clone()],
-                Source::Strided(x) => span.of(x).unwrap_or(block),
-                Source::Constant(_) | Source::Destination => block,
+    }
+
+    /// Gathers the operands that are not contiguous in memory, nor in a panel.
+    fn stage(&self, tile: Tile, panel: Option<Tile>, first: bool, staged: &mut [T]) {
+        let (rows, cols) = (self.shape.rows, self.shape.cols);
+        for (source, block) in self.sources.iter().zip(staged.chunks_exact_mut(PANEL)) {
+            if panel.is_some() && source.is_crosswise() {
+                continue;
             }
+            let block = &mut block[..tile.len()];
+            match (source, &self.target) {
+                (Source::Destination, Target::Flat(out)) => {
+                    gather(MatRef::from_column_major_slice(out, rows, cols), tile, block);
+                }
+                (Source::Destination, Target::Strided(out)) => gather(out.rb(), tile, block),
+                // Later tiles, which are not larger, find it filled.
+                (Source::Constant(_), _) if !first => {}
+                // As they do with one column repeated, if they consist of whole columns.
+                (Source::Strided(x), _) if x.col_stride() == 0 && tile.rows == rows && !first => {}
+                _ if source.stored(tile, self.shape).is_some() => {}
+                _ => source.gather(tile, self.shape, block),
+            }
+        }
+    }
+
+    fn compute(&mut self, tile: Tile, panel: Option<Tile>, staged: &[T], registers: &mut [T]) {
+        let (sources, shape, len) = (self.sources, self.shape, tile.len());
+        let read = |i: usize| {
+            let source = &sources[i];
+            let start = match panel {
+                Some(panel) if source.is_crosswise() => (tile.j - panel.j) * tile.rows,
+                _ => 0,
+            };
+            let block = &staged[i * PANEL + start..][..len];
+            source.stored(tile, shape).unwrap_or(block)
         };
-        let in_place = match &mut target {
-            Target::Flat(out) => Some(&mut out[range.clone()]),
-            Target::Strided(out) => span.of_mut(out.rb_mut()),
-        };
-        if let Some(out) = in_place {
-            block(pass, &span, read, out, registers, bad.as_deref_mut());
-        } else if let Target::Strided(out) = &mut target {
-            // The last step has a register for this.
-            let (registers, result) = registers.split_at_mut(pass.steps.len().saturating_sub(1) * BLOCK);
-            block(pass, &span, read, &mut result[..range.len()], registers, bad.as_deref_mut());
-            span.scatter(result, out.rb_mut());
+        // A register for every step but the last, which may have its own.
+        let (registers, result) = registers.split_at_mut(self.pass.steps.len().saturating_sub(1) * BLOCK);
+        match self.target.stored(tile, shape) {
+            Some(out) => steps(self.pass, tile, read, out, registers, self.bad.as_deref_mut()),
+            None => {
+                let out = &mut result[..len];
+                steps(self.pass, tile, read, out, registers, self.bad.as_deref_mut());
+                match &mut self.target {
+                    Target::Flat(to) => {
+                        scatter(out, tile, MatMut::from_column_major_slice_mut(to, shape.rows, shape.cols));
+                    }
+                    Target::Strided(to) => scatter(out, tile, to.rb_mut()),
+                    Target::Sum(total) => total.add(block_sum(out)),
+                }
+            }
         }
     }
 }
 
 /// All steps on one block; the last writes to `out`.
-fn block<'s, T: Scalar>(
+#[inline(always)]
+fn steps<'s, T: Scalar>(
     pass: &Elementwise,
-    span: &Span,
+    tile: Tile,
     read: impl Fn(usize) -> &'s [T],
     out: &mut [T],
     registers: &mut [T],
@@ -215,49 +274,66 @@ fn block<'s, T: Scalar>(
             Arg::Operand(i) => read(i),
             Arg::Step(i) => &done[i * BLOCK..i * BLOCK + len],
         };
+        let (a, b) = match *step {
+            Step::Scale(_, a) | Step::Map(_, a) => (of(a), &[][..]),
+            Step::Add(_, a, _, b) | Step::Mul(_, a, b) | Step::Div(_, a, b) => (of(a), of(b)),
+        };
         let result: &mut [T] = if k == last { &mut *out } else { &mut rest[..len] };
-        apply(step, of, result);
+        vector::run(Apply { step, a, b, out: result });
         if let Some(bad) = bad.as_deref_mut()
             && bad.is_none_or(|first| k < first.step)
             && let Some(at) = result.iter().position(|x| !x.is_finite())
         {
-            let (row, col) = ((span.i + at) % span.rows, span.j + (span.i + at) / span.rows);
+            let (row, col) = tile.position(at);
             *bad = Some(Bad { step: k, row, col });
         }
     }
 }
 
-fn apply<'s, T: Scalar>(step: &Step, of: impl Fn(Arg) -> &'s [T], out: &mut [T]) {
-    match *step {
-        Step::Scale(1.0, a) => out.copy_from_slice(of(a)),
-        Step::Scale(c, a) => {
-            let c = T::from_f64(c);
-            for (out, &a) in out.iter_mut().zip(of(a)) {
-                *out = c * a;
+/// One step on one block.
+struct Apply<'a, T> {
+    step: &'a Step,
+    a: &'a [T],
+    b: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<T: Scalar> Loop for Apply<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let Apply { step, a, b, out } = self;
+        match *step {
+            Step::Scale(1.0, _) => out.copy_from_slice(a),
+            Step::Scale(c, _) => {
+                let c = T::from_f64(c);
+                for (out, &a) in out.iter_mut().zip(a) {
+                    *out = c * a;
+                }
             }
-        }
-        Step::Add(c, a, d, b) => match (c, d) {
-            (1.0, 1.0) => combine(of(a), of(b), out, |a, b| a + b),
-            (1.0, -1.0) => combine(of(a), of(b), out, |a, b| a - b),
-            _ => {
+            Step::Add(1.0, _, 1.0, _) => combine(a, b, out, |a, b| a + b),
+            Step::Add(1.0, _, -1.0, _) => combine(a, b, out, |a, b| a - b),
+            Step::Add(c, _, d, _) => {
                 let (c, d) = (T::from_f64(c), T::from_f64(d));
-                combine(of(a), of(b), out, |a, b| c * a + d * b);
+                combine(a, b, out, |a, b| c * a + d * b);
             }
-        },
-        Step::Mul(1.0, a, b) => combine(of(a), of(b), out, |a, b| a * b),
-        Step::Mul(c, a, b) => {
-            let c = T::from_f64(c);
-            combine(of(a), of(b), out, |a, b| c * a * b);
+            Step::Mul(1.0, ..) => combine(a, b, out, |a, b| a * b),
+            Step::Mul(c, ..) => {
+                let c = T::from_f64(c);
+                combine(a, b, out, |a, b| c * a * b);
+            }
+            Step::Div(1.0, ..) => combine(a, b, out, |a, b| a / b),
+            Step::Div(c, ..) => {
+                let c = T::from_f64(c);
+                combine(a, b, out, |a, b| c * a / b);
+            }
+            Step::Map(f, _) => T::map::<FUSED>(f, a, out),
         }
-        Step::Div(1.0, a, b) => combine(of(a), of(b), out, |a, b| a / b),
-        Step::Div(c, a, b) => {
-            let c = T::from_f64(c);
-            combine(of(a), of(b), out, |a, b| c * a / b);
-        }
-        Step::Map(f, a) => T::map(f, of(a), out),
     }
 }
 
+#[inline(always)]
 fn combine<T: Scalar>(a: &[T], b: &[T], out: &mut [T], f: impl Fn(T, T) -> T) {
     for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
         *out = f(a, b);

@@ -2,6 +2,10 @@
 
 pub(crate) mod elementwise;
 pub(crate) mod factor;
+pub(crate) mod functions;
 pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod registers;
+pub(crate) mod tile;
+pub(crate) mod transpose;
+pub(crate) mod vector;

@@ -1,7 +1,16 @@
 //! From a matrix to a number or a row.
+//!
+//! Every sum is taken in an order that depends on the shape alone: not on strides, not on the processor.
 
+use super::elementwise::Source;
+use super::tile::{BLOCK, Tile};
+use super::transpose::{gather, scatter};
+use super::vector::{self, Loop};
 use crate::Scalar;
+use faer::prelude::ReborrowMut;
+use faer::traits::math_utils::{min_positive, sqrt};
 use faer::{MatMut, MatRef};
+use pullback_tape::Shape;
 
 /// Independent partial sums, so that additions do not wait for each other.
 const LANES: usize = 8;
@@ -34,67 +43,226 @@ fn sum_of<T: Scalar>(a: &[T], b: &[T], term: impl Fn(T, T) -> T) -> T {
     sums.into_iter().fold(total, |total, sum| total + sum)
 }
 
-/// `⟨a, b⟩`, column by column.
-pub(crate) fn inner<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>) -> T {
-    // Both are read along the columns of a, which is the better direction for at least one of them.
-    let (a, b) = if a.row_stride() == 1 { (a, b) } else { (a.transpose(), b.transpose()) };
-    let mut total = T::default();
-    for j in 0..a.ncols() {
-        let (a, b) = (a.col(j), b.col(j));
-        total += match (a.try_as_col_major(), b.try_as_col_major()) {
-            (Some(a), Some(b)) => dot(a.as_slice(), b.as_slice()),
-            _ => (0..a.nrows()).fold(T::default(), |sum, i| sum + a[i] * b[i]),
-        };
+/// The products of a block, or its entries if there is no second one, added up.
+struct BlockSum<'a, T>(&'a [T], Option<&'a [T]>);
+
+impl<T: Scalar> Loop for BlockSum<'_, T> {
+    type Output = T;
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) -> T {
+        match self {
+            BlockSum(a, Some(b)) => sum_of(a, b, |a, b| a * b),
+            BlockSum(a, None) => sum_of(a, a, |a, _| a),
+        }
     }
-    total
+}
+
+/// `Σ aᵢ` of a block.
+#[inline]
+pub(crate) fn block_sum<T: Scalar>(a: &[T]) -> T {
+    vector::run(BlockSum(a, None))
+}
+
+/// A sum of the sums of many blocks that keeps what rounding takes off (Neumaier, *ZAMM* 54, 1974): the result is as
+/// accurate as the sum of a single block.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Total<T> {
+    sum: T,
+    lost: T,
+}
+
+impl<T: Scalar> Total<T> {
+    #[inline(always)]
+    pub(crate) fn add(&mut self, x: T) {
+        let sum = self.sum + x;
+        let lost = if self.sum.abs() >= x.abs() { (self.sum - sum) + x } else { (x - sum) + self.sum };
+        // Nothing can be said of what is lost beside infinity.
+        if lost.is_finite() {
+            self.lost += lost;
+        }
+        self.sum = sum;
+    }
+
+    #[inline(always)]
+    pub(crate) fn value(self) -> T {
+        self.sum + self.lost
+    }
+}
+
+/// `Σ aᵢⱼ bᵢⱼ`, or `Σ aᵢⱼ` if there is no `b`, of matrices of the given shape; `blocks` has [`SCRATCH`] numbers.
+pub(crate) fn inner<T: Scalar>(
+    a: &Source<'_, T>,
+    b: Option<&Source<'_, T>>,
+    shape: Shape,
+    blocks: &mut [T],
+) -> T {
+    let (a_block, b_block) = blocks.split_at_mut(BLOCK);
+    let mut total = Total::default();
+    for tile in Tile::columns(shape) {
+        let a = a.read(tile, shape, a_block);
+        let b = b.map(|b| b.read(tile, shape, b_block));
+        total.add(vector::run(BlockSum(a, b)));
+    }
+    total.value()
+}
+
+/// The scratch of a reduction.
+pub(crate) const SCRATCH: usize = 2 * BLOCK;
+
+/// `√Σ aᵢⱼ²`, safe against overflow; `blocks` has [`SCRATCH`] numbers.
+pub(crate) fn norm<T: Scalar>(a: &Source<'_, T>, shape: Shape, blocks: &mut [T]) -> T {
+    let squares = inner(a, Some(a), shape, blocks);
+    let smallest = min_positive::<T>() / (T::EPSILON * T::EPSILON);
+    if squares > smallest && squares.is_finite() || squares.to_f64().is_nan() {
+        return sqrt(&squares);
+    }
+    let block = &mut blocks[..BLOCK];
+    let mut largest = T::default();
+    for tile in Tile::columns(shape) {
+        largest = a.read(tile, shape, block).iter().fold(largest, |max, x| larger(max, x.abs()));
+    }
+    if largest == T::default() || !largest.is_finite() {
+        return largest;
+    }
+    let mut total = Total::default();
+    for tile in Tile::columns(shape) {
+        let (staged, scaled) = blocks.split_at_mut(BLOCK);
+        let entries = a.read(tile, shape, staged);
+        for (scaled, &x) in scaled.iter_mut().zip(entries) {
+            *scaled = x / largest;
+        }
+        let scaled = &scaled[..entries.len()];
+        total.add(vector::run(BlockSum(scaled, Some(scaled))));
+    }
+    largest * sqrt(&total.value())
 }
 
 pub(crate) fn trace<T: Scalar>(a: MatRef<'_, T>) -> T {
     (0..a.nrows()).fold(T::default(), |sum, i| sum + a[(i, i)])
 }
 
-/// The largest entry of column `j`, NaN if there is one, −∞ if there is none.
-fn column_max<T: Scalar>(a: MatRef<'_, T>, j: usize) -> T {
-    let mut max = T::from_f64(f64::NEG_INFINITY);
-    for i in 0..a.nrows() {
-        let x = a[(i, j)];
-        if x.partial_cmp(&max) != Some(std::cmp::Ordering::Less) {
-            max = x;
-            if x.partial_cmp(&x).is_none() {
-                break;
-            }
+#[inline(always)]
+fn larger<T: Scalar>(max: T, x: T) -> T {
+    if x > max { x } else { max }
+}
+
+/// The largest number, −∞ if there is none. A NaN is not looked at: it will show in the sum.
+#[inline(always)]
+fn largest<T: Scalar>(x: &[T]) -> T {
+    let lowest = T::from_f64(f64::NEG_INFINITY);
+    let (blocks, rest) = x.as_chunks::<LANES>();
+    let mut lanes = [lowest; LANES];
+    for block in blocks {
+        for (max, &x) in lanes.iter_mut().zip(block) {
+            *max = larger(*max, x);
         }
     }
-    max
+    lanes.iter().chain(rest).fold(lowest, |max, &x| larger(max, x))
 }
 
 /// What is taken off before exponentiating: the maximum if it is finite.
+#[inline(always)]
 fn shift<T: Scalar>(max: T) -> T {
     if max.is_finite() { max } else { T::default() }
 }
 
-/// `log Σᵢ exp aᵢⱼ = max + log Σᵢ exp(aᵢⱼ − max)`.
-pub(crate) fn log_sum_exp<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>) {
-    for j in 0..a.ncols() {
-        let shift = shift(column_max(a, j));
-        let sum = (0..a.nrows()).fold(T::default(), |sum, i| sum + (a[(i, j)] - shift).exp());
-        dst[(0, j)] = shift + sum.ln();
+fn column_shift<T: Scalar>(a: MatRef<'_, T>, j: usize) -> T {
+    let column = a.col(j);
+    match column.try_as_col_major() {
+        Some(column) => shift(largest(column.as_slice())),
+        None => shift(column.iter().fold(T::from_f64(f64::NEG_INFINITY), |max, &x| larger(max, x))),
     }
 }
 
-pub(crate) fn softmax<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>) {
-    for j in 0..a.ncols() {
-        let shift = shift(column_max(a, j));
-        let mut sum = T::default();
-        for i in 0..a.nrows() {
-            let e = (a[(i, j)] - shift).exp();
-            dst[(i, j)] = e;
-            sum += e;
+/// `x = exp x`
+struct Exp<'a, T>(&'a mut [T]);
+
+impl<T: Scalar> Loop for Exp<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        T::exp_in_place::<FUSED>(self.0);
+    }
+}
+
+/// Walks over `exp(aᵢⱼ − shiftⱼ)` by [tiles](Tile::columns) and along their columns.
+struct Exponentials<'a, T> {
+    a: MatRef<'a, T>,
+    block: &'a mut [T],
+    /// Of the column in progress.
+    shift: T,
+}
+
+impl<'a, T: Scalar> Exponentials<'a, T> {
+    fn new(a: MatRef<'a, T>, blocks: &'a mut [T]) -> Self {
+        Exponentials { a, block: &mut blocks[..BLOCK], shift: T::default() }
+    }
+
+    /// The exponentials of a tile; `note` is told the shift of every column that begins in it.
+    fn tile(&mut self, tile: Tile, mut note: impl FnMut(usize, T)) -> &mut [T] {
+        let block = &mut self.block[..tile.len()];
+        gather(self.a, tile, block);
+        for (j, column) in (tile.j..).zip(block.chunks_exact_mut(tile.rows)) {
+            if tile.i == 0 {
+                self.shift = column_shift(self.a, j);
+                note(j, self.shift);
+            }
+            column.iter_mut().for_each(|x| *x -= self.shift);
         }
-        for i in 0..a.nrows() {
-            dst[(i, j)] /= sum;
+        vector::run(Exp(block));
+        block
+    }
+}
+
+/// `log Σᵢ exp aᵢⱼ = max + log Σᵢ exp(aᵢⱼ − max)`; `blocks` has [`SCRATCH`] numbers.
+pub(crate) fn log_sum_exp<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>, blocks: &mut [T]) {
+    let rows = a.nrows();
+    if rows == 0 {
+        dst.fill(T::from_f64(f64::NEG_INFINITY));
+    }
+    let mut sum = Total::default();
+    let mut exponentials = Exponentials::new(a, blocks);
+    for tile in Tile::columns(Shape::new(rows, a.ncols())) {
+        let block = exponentials.tile(tile, |j, shift| dst[(0, j)] = shift);
+        for (j, part) in (tile.j..).zip(block.chunks_exact(tile.rows)) {
+            let sum = column_sum(&mut sum, tile, part);
+            if tile.i + tile.rows == rows {
+                dst[(0, j)] += sum.ln();
+            }
         }
     }
+}
+
+/// `exp aᵢⱼ / Σᵢ exp aᵢⱼ`; `blocks` has [`SCRATCH`] numbers.
+pub(crate) fn softmax<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>, blocks: &mut [T]) {
+    let rows = a.nrows();
+    let mut sum = Total::default();
+    let mut exponentials = Exponentials::new(a, blocks);
+    for tile in Tile::columns(Shape::new(rows, a.ncols())) {
+        let block = exponentials.tile(tile, |_, _| {});
+        for column in block.chunks_exact_mut(tile.rows) {
+            let sum = column_sum(&mut sum, tile, column);
+            if tile.rows == rows {
+                column.iter_mut().for_each(|x| *x /= sum);
+            }
+        }
+        scatter(block, tile, dst.rb_mut());
+        if tile.rows < rows && tile.i + tile.rows == rows {
+            let sum = sum.value();
+            dst.rb_mut().col_mut(tile.j).iter_mut().for_each(|x| *x /= sum);
+        }
+    }
+}
+
+/// Adds a part of a column, and returns the sum of its parts so far.
+fn column_sum<T: Scalar>(total: &mut Total<T>, tile: Tile, part: &[T]) -> T {
+    if tile.i == 0 {
+        *total = Total::default();
+    }
+    total.add(block_sum(part));
+    total.value()
 }
 
 /// An entry below the diagonal that differs from its mirror image. A NaN is not counted as a difference.
