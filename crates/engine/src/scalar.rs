@@ -1,3 +1,4 @@
+use crate::kernels::lanes::Lanes;
 use faer::traits::RealField;
 use pullback_tape::Function;
 
@@ -9,7 +10,7 @@ mod sealed {
 
 /// The numbers a program computes with: `f32` and `f64`.
 pub trait Scalar:
-    sealed::Sealed + RealField + Copy + Default + Send + Sync + std::fmt::Display + 'static
+    sealed::Sealed + Lanes + RealField + Copy + Default + Send + Sync + std::fmt::Display + 'static
 {
     /// The distance from 1 to the next larger number.
     const EPSILON: Self;

@@ -227,7 +227,8 @@ fn block<'s, T: Scalar>(
     }
 }
 
-fn apply<'s, T: Scalar>(step: &Step, of: impl Fn(Arg) -> &'s [T], out: &mut [T]) {
+/// One step on as many entries as `out` has.
+pub(crate) fn apply<'s, T: Scalar>(step: &Step, of: impl Fn(Arg) -> &'s [T], out: &mut [T]) {
     match *step {
         Step::Scale(1.0, a) => out.copy_from_slice(of(a)),
         Step::Scale(c, a) => {

@@ -2,6 +2,8 @@
 
 pub(crate) mod elementwise;
 pub(crate) mod factor;
+pub(crate) mod lanes;
 pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod registers;
+pub(crate) mod small;
