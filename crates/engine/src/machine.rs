@@ -4,7 +4,7 @@ use crate::kernels::elementwise::{self, Bad, Source, Sources, Target};
 use crate::kernels::factor::{self, Pivots};
 use crate::kernels::product::product;
 use crate::kernels::reduce;
-use crate::kernels::small::{self, Factor, Update};
+use crate::kernels::small::{self, Factor, TINY, Tiny, Update};
 use crate::plan::{Arg, Elementwise, Instruction, Kernel, Place, Plan, Repeat, Slot, Step, View};
 use crate::{Definition, Error, Scalar};
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
@@ -179,6 +179,21 @@ impl<'a, T: Scalar> Sight<'a, '_, T> {
         small::gathered(self.view(view), scratch)
     }
 
+    /// A copy of a matrix of at most 3×3.
+    #[inline(always)]
+    fn tiny(&self, view: &View) -> Tiny<T> {
+        let Shape { rows, cols } = view.shape;
+        if let Some(numbers) = self.stored(view) {
+            return if view.transposed {
+                Tiny::load(rows, cols, |i, j| numbers[j + i * cols])
+            } else {
+                Tiny::load(rows, cols, |i, j| numbers[i + j * rows])
+            };
+        }
+        let matrix = self.view(view);
+        Tiny::load(rows, cols, |i, j| matrix[(i, j)])
+    }
+
     /// A pass of one step over few entries, for which preparing the blocks would take longer than the step.
     fn few(
         &self,
@@ -231,6 +246,11 @@ impl<'a, T: Scalar> Sight<'a, '_, T> {
         update: Update<T>,
         scratch: &mut [T],
     ) -> Option<()> {
+        let (Shape { rows, cols: inner }, cols) = (lhs.shape, rhs.shape.cols);
+        if rows.max(inner).max(cols) <= TINY && rows.min(inner).min(cols) > 1 {
+            self.tiny(lhs).times(&self.tiny(rhs), inner, cols).put(dst, rows, update);
+            return Some(());
+        }
         let (left, rest) = scratch.split_at_mut_checked(small::COPY)?;
         let (right, rest) = rest.split_at_mut_checked(small::COPY)?;
         let copies = rest.split_at_mut_checked(small::COPY)?;
