@@ -2,18 +2,28 @@
 
 use crate::kernels::elementwise::{self, Bad, Source, Sources, Target};
 use crate::kernels::factor::{self, Pivots};
-use crate::kernels::product::{
-    EIGHT, PACKED, SLIM, TINY, Tiny, eight, mirror, packed, product, slim, symmetric_product,
-};
+use crate::kernels::product::{mirror, product, symmetric_product};
 use crate::kernels::reduce::{self, Total};
-use crate::kernels::transpose;
-use crate::plan::{Buffer, Elementwise, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
+use crate::kernels::small::{self, Factor, TINY, Tiny, Update};
+use crate::kernels::{tile, transpose};
+use crate::plan::{
+    Arg, Buffer, Elementwise, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, Step, View,
+};
 use crate::{Definition, Error, Scalar, cost};
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::prelude::ReborrowMut;
 use faer::{MatMut, MatRef, Par};
 use pullback_tape::{NodeId, Shape};
 use smallvec::SmallVec;
+
+/// Whether the product is computed here.
+#[inline(always)]
+fn is_small(lhs: &View, rhs: &View) -> bool {
+    small::is_small(lhs.shape.rows, lhs.shape.cols, rhs.shape.cols)
+}
+
+/// Up to so many entries are few; the scratch of a pass has room for them.
+const FEW: usize = tile::BLOCK;
 
 /// What a program writes to.
 pub(crate) struct Memory<T> {
@@ -42,8 +52,8 @@ impl<T: Scalar> Memory<T> {
                     blocks = blocks.max(elementwise::scratch(pass));
                     StackReq::EMPTY
                 }
-                Kernel::MatMul { .. } => {
-                    blocks = blocks.max(PACKED * PACKED);
+                Kernel::MatMul { lhs, rhs, .. } if is_small(lhs, rhs) => {
+                    blocks = blocks.max(4 * small::COPY + shape.rows * shape.cols);
                     StackReq::EMPTY
                 }
                 Kernel::Factorize { which, .. } => {
@@ -166,26 +176,29 @@ impl<'a, T: Scalar> Sight<'a, '_, T> {
         if view.transposed { base.transpose() } else { base }
     }
 
-    /// Calls `then` with the matrix. Each of the usual cases has a call of its own, so that a view is put together
-    /// in registers: passing it on through memory costs as much as a 4×4 product.
+    /// A factor of a small product: where it is if its rows or columns are contiguous, or else copied to `scratch`.
     #[inline(always)]
-    fn with<R>(&self, view: &View, mut then: impl FnMut(MatRef<'a, T>) -> R) -> R {
+    fn factor<'s>(&self, view: &View, scratch: &'s mut [T]) -> Option<Factor<'s, T>>
+    where
+        'a: 's,
+    {
         let Shape { rows, cols } = view.shape;
         if let Some(numbers) = self.stored(view) {
-            if view.transposed {
-                then(MatRef::from_row_major_slice(numbers, rows, cols))
-            } else {
-                then(MatRef::from_column_major_slice(numbers, rows, cols))
-            }
-        } else if let (Place::Input(input), Repeat::No) = (view.place, view.repeat) {
-            let matrix = self.machine.inputs[self.machine.bound[input]].1;
-            if view.transposed { then(matrix.transpose()) } else { then(matrix) }
-        } else {
-            then(self.view(view))
+            return Factor::of_numbers(numbers, rows, cols, view.transposed);
         }
+        if let (Place::Input(input), Repeat::No) = (view.place, view.repeat) {
+            let matrix = self.machine.inputs[self.machine.bound[input]].1;
+            return Factor::of_matrix(if view.transposed { matrix.transpose() } else { matrix }, scratch);
+        }
+        Factor::of_numbers(self.unusual(view, scratch)?, rows, cols, false)
     }
 
-    /// A copy of a matrix of at most 4×4.
+    #[inline(never)]
+    fn unusual<'s>(&self, view: &View, scratch: &'s mut [T]) -> Option<&'s [T]> {
+        small::gathered(self.view(view), scratch)
+    }
+
+    /// A copy of a matrix of at most 3×3.
     #[inline(always)]
     fn tiny(&self, view: &View) -> Tiny<T> {
         let Shape { rows, cols } = view.shape;
@@ -218,6 +231,69 @@ impl<'a, T: Scalar> Sight<'a, '_, T> {
             }
         }
         Source::Strided(self.view(view))
+    }
+
+    /// A pass of one step over few entries, for which preparing the blocks would take longer than the step.
+    fn few(
+        &self,
+        step: &Step,
+        operands: &[View],
+        offset: usize,
+        dst: &mut [T],
+        scratch: &mut [T],
+    ) -> Option<()> {
+        let (len, mut rest) = (dst.len(), scratch);
+        if len > FEW || operands.len() > 2 || self.outside.is_some() {
+            return None;
+        }
+        let mut read: [&[T]; 2] = [&[]; 2];
+        for (read, view) in read.iter_mut().zip(operands) {
+            if view.repeat != Repeat::No || view.transposed {
+                return None;
+            }
+            let (copy, after) = std::mem::take(&mut rest).split_at_mut_checked(len)?;
+            *read = match view.place {
+                Place::Buffer(_) if view.offset == offset => {
+                    copy.copy_from_slice(dst);
+                    copy
+                }
+                Place::Buffer(_) => self.numbers(view.offset, view.shape),
+                Place::Input(input) => {
+                    let matrix = self.machine.inputs[self.machine.bound[input]].1.try_as_col_major()?;
+                    for (j, column) in copy.chunks_exact_mut(matrix.nrows().max(1)).enumerate() {
+                        column.copy_from_slice(matrix.col(j).as_slice());
+                    }
+                    copy
+                }
+                Place::One => return None,
+            };
+            rest = after;
+        }
+        let of = |arg: Arg| match arg {
+            Arg::Operand(i) | Arg::Step(i) => read.get(i).copied().unwrap_or_default(),
+        };
+        elementwise::apply(step, of, dst);
+        Some(())
+    }
+
+    /// A small product, if it is one.
+    #[inline(always)]
+    fn product(
+        &self,
+        dst: &mut [T],
+        (lhs, rhs): (&View, &View),
+        update: Update<T>,
+        scratch: &mut [T],
+    ) -> Option<()> {
+        let (Shape { rows, cols: inner }, cols) = (lhs.shape, rhs.shape.cols);
+        if rows.max(inner).max(cols) <= TINY && rows.min(inner).min(cols) > 1 {
+            self.tiny(lhs).times(&self.tiny(rhs), inner, cols).put(dst, rows, update);
+            return Some(());
+        }
+        let (left, rest) = scratch.split_at_mut_checked(small::COPY)?;
+        let (right, rest) = rest.split_at_mut_checked(small::COPY)?;
+        let copies = rest.split_at_mut_checked(small::COPY)?;
+        small::product(dst, self.factor(lhs, left)?, self.factor(rhs, right)?, update, copies)
     }
 
     #[inline(always)]
@@ -270,6 +346,21 @@ impl<T: Scalar> Destination<'_, T> {
     fn copy(&mut self, a: MatRef<'_, T>, alpha: T) {
         transpose::copy(self.matrix(), a, alpha);
     }
+}
+
+/// Memory in which a product for a matrix outside is put together, with what is there if it is added to.
+#[inline(never)]
+fn staged<'s, T: Scalar>(
+    matrix: MatMut<'_, T>,
+    accumulate: bool,
+    scratch: &'s mut [T],
+) -> (&'s mut [T], &'s mut [T]) {
+    let (rows, cols) = (matrix.nrows(), matrix.ncols());
+    let (numbers, rest) = scratch.split_at_mut(rows * cols);
+    if accumulate {
+        MatMut::from_column_major_slice_mut(numbers, rows, cols).copy_from(matrix);
+    }
+    (numbers, rest)
 }
 
 struct Scratch<'a, T> {
@@ -360,71 +451,33 @@ impl<T: Scalar> Machine<'_, T> {
         &self,
         instruction: &Instruction,
         sight: &Sight<'_, '_, T>,
-        to: Destination<'_, T>,
+        mut to: Destination<'_, T>,
         scratch: &mut Scratch<'_, T>,
     ) -> Result<(), Error> {
         // Most instructions are products, and the small ones among them should not pay for the others.
-        match &instruction.kernel {
-            Kernel::MatMul { lhs, rhs, alpha, accumulate } => {
-                self.product(instruction, sight, to, scratch, (lhs, rhs, *alpha, *accumulate))
-            }
-            _ => self.other(instruction, sight, to, scratch),
-        }
-    }
-
-    #[inline(always)]
-    fn product(
-        &self,
-        instruction: &Instruction,
-        sight: &Sight<'_, '_, T>,
-        mut to: Destination<'_, T>,
-        scratch: &mut Scratch<'_, T>,
-        (lhs, rhs, alpha, accumulate): (&View, &View, f64, bool),
-    ) -> Result<(), Error> {
-        let alpha = T::from_f64(alpha);
-        let (Shape { rows, cols: inner }, cols) = (lhs.shape, rhs.shape.cols);
-        let vectors = (rows == 1 || inner == 1 || cols == 1) && rows * inner * cols <= SLIM;
-        if let Destination::Arena(numbers, _) = &mut to
-            && !vectors
-            && rows.max(inner).max(cols) <= TINY
+        if let Kernel::MatMul { lhs, rhs, alpha, accumulate } = &instruction.kernel
+            && is_small(lhs, rhs)
         {
-            sight.tiny(lhs).times(&sight.tiny(rhs), inner, cols, alpha).store(numbers, rows, accumulate);
-        } else {
-            let small = rows.max(inner).max(cols) <= PACKED;
-            sight.with(
-                lhs,
-                #[inline(always)]
-                |a| {
-                    sight.with(
-                        rhs,
-                        #[inline(always)]
-                        |b| {
-                            if vectors
-                                && let Destination::Arena(numbers, _) = &mut to
-                                && slim(numbers, accumulate, a, b, alpha)
-                            {
-                                return;
-                            }
-                            let stored_by_rows = a.row_stride() != 1;
-                            let copy = if small && stored_by_rows { packed(a, scratch.blocks) } else { None };
-                            let a = copy.unwrap_or(a);
-                            if small
-                                && rows == EIGHT
-                                && let Destination::Arena(numbers, _) = &mut to
-                                && eight(numbers, accumulate, a, b, alpha).is_some()
-                            {
-                                return;
-                            }
-                            product(to.matrix(), accumulate, a, b, alpha, self.par);
-                        },
-                    )
-                },
-            );
+            let update = Update { alpha: T::from_f64(*alpha), accumulate: *accumulate };
+            let (numbers, blocks) = match &mut to {
+                Destination::Arena(numbers, _) => (&mut **numbers, &mut *scratch.blocks),
+                Destination::Outside(matrix) => staged(matrix.rb_mut(), update.accumulate, scratch.blocks),
+            };
+            if sight.product(numbers, (lhs, rhs), update, blocks).is_some() {
+                if let Destination::Outside(matrix) = &mut to {
+                    matrix.copy_from(MatRef::from_column_major_slice(
+                        &scratch.blocks[..matrix.nrows() * matrix.ncols()],
+                        matrix.nrows(),
+                        matrix.ncols(),
+                    ));
+                }
+                if self.check_finite {
+                    self.check(to.matrix().as_ref(), instruction.node)?;
+                }
+                return Ok(());
+            }
         }
-        if self.check_finite {
-            self.check(to.matrix().as_ref(), instruction.node)?;
-        }
-        Ok(())
+        self.other(instruction, sight, to, scratch)
     }
 
     #[inline(never)]
@@ -441,7 +494,7 @@ impl<T: Scalar> Machine<'_, T> {
         let factors = |buffer: usize| sight.buffer(&plan.slots[buffer]);
         match &instruction.kernel {
             Kernel::MatMul { lhs, rhs, alpha, accumulate } => {
-                return self.product(instruction, sight, to, scratch, (lhs, rhs, *alpha, *accumulate));
+                product(to.matrix(), *accumulate, see(lhs), see(rhs), T::from_f64(*alpha), par);
             }
             Kernel::Copy { a, alpha } => to.copy(see(a), T::from_f64(*alpha)),
             Kernel::Elementwise(pass) => {
@@ -549,10 +602,15 @@ impl<T: Scalar> Machine<'_, T> {
         shape: Shape,
         instruction: &Instruction,
         sight: &Sight<'_, '_, T>,
-        target: Target<'_, T>,
+        mut target: Target<'_, T>,
         scratch: &mut Scratch<'_, T>,
     ) -> Result<(), Error> {
         let dst = &self.plan.slots[instruction.dst];
+        if let ([(step, _)], Target::Flat(numbers), false) = (&pass.steps[..], &mut target, self.check_finite)
+            && sight.few(step, &pass.operands, dst.offset, numbers, scratch.blocks).is_some()
+        {
+            return Ok(());
+        }
         let inside = matches!(target, Target::Flat(_));
         let source = |view: &View| match view.place {
             Place::Buffer(buffer) if inside && view.repeat == Repeat::No => {

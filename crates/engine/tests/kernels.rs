@@ -968,7 +968,7 @@ fn every_op_has_a_case() {
 /// and added to a sum.
 #[test]
 fn products_of_all_sizes() {
-    const EXTENTS: [usize; 10] = [0, 1, 2, 3, 4, 7, 8, 9, 17, 33];
+    const EXTENTS: [usize; 14] = [0, 1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17, 33];
     let all = EXTENTS
         .iter()
         .flat_map(|&m| EXTENTS.iter().flat_map(move |&k| EXTENTS.iter().map(move |&n| (m, k, n))));
@@ -997,6 +997,71 @@ fn products_of_all_sizes() {
         failures.extend(verify::<f32>("product", &[dims], &layouts, build, value, ulps));
     }
     assert_none(&failures);
+}
+
+/// The transpose of a matrix, or the matrix itself.
+fn seen(matrix: &Mat<f64>, transposed: bool) -> Mat<f64> {
+    if transposed { t(matrix) } else { matrix.clone() }
+}
+
+fn infinite_and_nan_entries<T: Scalar>() {
+    for (m, k, n) in (1..=17).flat_map(|m| (1..=17).map(move |k| (m, k, (5 * m + 3 * k) % 17 + 1))) {
+        let special = |rows: usize, cols: usize, at: usize, x: f64| {
+            let mut matrix = matrix::<f64>("A", rows, cols);
+            matrix[(at % rows, at % cols)] = x;
+            matrix
+        };
+        let (a, b) = (special(m, k, m + n, f64::INFINITY), special(k, n, k + 2 * n, f64::NAN));
+        let wanted = mul(&a, &b);
+        for (a_transposed, b_transposed) in [(false, false), (true, false), (false, true), (true, true)] {
+            let (a, b) = (seen(&a, a_transposed), seen(&b, b_transposed));
+            let tape = Tape::new();
+            let var = |name, matrix: &Mat<f64>, transposed| {
+                let var = tape.input(name, matrix.shape());
+                if transposed { var.t() } else { var }
+            };
+            let product = var("A", &a, a_transposed) * var("B", &b, b_transposed);
+            let mut program = Program::<T>::compile(&[product]).unwrap();
+            let number = |matrix: &Mat<f64>| {
+                Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| T::from_f64(matrix[(i, j)]))
+            };
+            let (a, b) = (number(&a), number(&b));
+            let [got] = program.run(&[("A", a.as_ref()), ("B", b.as_ref())]).unwrap().matrices().unwrap();
+            for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
+                let (got, wanted) = (got[(i, j)].to_f64(), wanted[(i, j)]);
+                let same = got == wanted || got.is_nan() && wanted.is_nan();
+                assert!(
+                    same || wanted.is_finite() && got.is_finite(),
+                    "{m}×{k}×{n} at ({i}, {j}): {got}, not {wanted}"
+                );
+            }
+        }
+    }
+}
+
+/// An infinite or NaN entry shows in the entries that depend on it, and in no others.
+#[test]
+fn products_of_infinite_and_nan_entries() {
+    infinite_and_nan_entries::<f64>();
+    infinite_and_nan_entries::<f32>();
+}
+
+/// Writing into the caller's matrices gives the same bits as reading what was computed here.
+#[test]
+fn products_have_the_same_bits_wherever_they_go() {
+    for (m, k, n) in (1..=17).flat_map(|m| (1..=17).map(move |k| (m, k, (5 * m + 3 * k) % 17 + 1))) {
+        let tape = Tape::new();
+        let (a, b) = (tape.input("A", (m, k)), tape.input("B", (k, n)));
+        let outputs = [a * b, 2.0 * (b.t() * b), (a * b).sin() + 3.0 * (a * b)];
+        let mut program = Program::<f64>::compile(&outputs).unwrap();
+        let (a, b) = (matrix::<f64>("A", m, k), matrix::<f64>("B", k, n));
+        let inputs = [("A", a.as_ref()), ("B", b.as_ref())];
+        let read: Vec<_> = program.run(&inputs).unwrap().iter().map(|x| x.to_owned()).collect();
+        let mut written: Vec<_> = read.iter().map(|x| Mat::<f64>::zeros(x.nrows(), x.ncols())).collect();
+        let mut places: Vec<_> = written.iter_mut().map(Mat::as_mut).collect();
+        program.run_into(&inputs, &mut places).unwrap();
+        assert_eq!(read, written, "{m}×{k}×{n}");
+    }
 }
 
 // ---- outputs ---------------------------------------------------------------------------------------------

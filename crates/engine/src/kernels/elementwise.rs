@@ -274,12 +274,8 @@ fn steps<'s, T: Scalar>(
             Arg::Operand(i) => read(i),
             Arg::Step(i) => &done[i * BLOCK..i * BLOCK + len],
         };
-        let (a, b) = match *step {
-            Step::Scale(_, a) | Step::Map(_, a) => (of(a), &[][..]),
-            Step::Add(_, a, _, b) | Step::Mul(_, a, b) | Step::Div(_, a, b) => (of(a), of(b)),
-        };
         let result: &mut [T] = if k == last { &mut *out } else { &mut rest[..len] };
-        vector::run(Apply { step, a, b, out: result });
+        apply(step, of, result);
         if let Some(bad) = bad.as_deref_mut()
             && bad.is_none_or(|first| k < first.step)
             && let Some(at) = result.iter().position(|x| !x.is_finite())
@@ -290,7 +286,16 @@ fn steps<'s, T: Scalar>(
     }
 }
 
-/// One step on one block.
+/// One step on as many entries as `out` has.
+#[inline(always)]
+pub(crate) fn apply<'s, T: Scalar>(step: &Step, of: impl Fn(Arg) -> &'s [T], out: &mut [T]) {
+    let (a, b) = match *step {
+        Step::Scale(_, a) | Step::Map(_, a) => (of(a), &[][..]),
+        Step::Add(_, a, _, b) | Step::Mul(_, a, b) | Step::Div(_, a, b) => (of(a), of(b)),
+    };
+    vector::run(Apply { step, a, b, out });
+}
+
 struct Apply<'a, T> {
     step: &'a Step,
     a: &'a [T],

@@ -15,12 +15,6 @@ use pullback_tape::Shape;
 /// Independent partial sums, so that additions do not wait for each other.
 const LANES: usize = 8;
 
-/// `Σ aᵢ bᵢ`
-#[inline]
-pub(crate) fn dot<T: Scalar>(a: &[T], b: &[T]) -> T {
-    sum_of(a, b, |a, b| a * b)
-}
-
 /// `Σ |aᵢ|`
 pub(crate) fn sum_of_sizes<T: Scalar>(a: &[T]) -> T {
     sum_of(a, a, |a, _| a.abs())
