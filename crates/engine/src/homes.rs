@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::plan::{Elementwise, Instruction, Kernel, Repeat, Slot};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// Every home begins at a multiple of so many numbers, which is a multiple of a cache line.
 pub(crate) const ALIGNMENT: usize = 16;
@@ -11,8 +12,14 @@ pub(crate) const ALIGNMENT: usize = 16;
 ///
 /// A buffer that is an output keeps its home to itself. Any other takes the smallest free home that is large
 /// enough, else enlarges the largest free one. The result of an elementwise pass may take the home of an operand
-/// that is read for the last time.
-pub(crate) fn assign(code: &mut [Instruction], slots: &mut [Slot], outputs: &[bool]) -> Result<usize, Error> {
+/// that is read for the last time. What a group of instructions reads is kept until the last of them has run, as
+/// they may run at the same time.
+pub(crate) fn assign(
+    code: &mut [Instruction],
+    slots: &mut [Slot],
+    outputs: &[bool],
+    groups: &[Range<usize>],
+) -> Result<usize, Error> {
     const NEVER: usize = usize::MAX;
     let mut last_use = vec![NEVER; slots.len()];
     for (i, instruction) in code.iter_mut().enumerate() {
@@ -22,6 +29,11 @@ pub(crate) fn assign(code: &mut [Instruction], slots: &mut [Slot], outputs: &[bo
     let mut capacities: Vec<usize> = Vec::new();
     let mut free: BTreeSet<(usize, usize)> = BTreeSet::new();
     let mut homes = vec![NEVER; slots.len()];
+    let mut last_of_group = vec![true; code.len()];
+    for group in groups {
+        last_of_group[group.start..group.end - 1].fill(false);
+    }
+    let mut freed = Vec::new();
     for (i, instruction) in code.iter_mut().enumerate() {
         let dst = instruction.dst;
         let len = slots[dst].len();
@@ -50,9 +62,12 @@ pub(crate) fn assign(code: &mut [Instruction], slots: &mut [Slot], outputs: &[bo
         instruction.reads(|buffer| {
             let dead = last_use[buffer] == i && !outputs[buffer] && Some(buffer) != taken_over;
             if dead && buffer != dst {
-                free.insert((capacities[homes[buffer]], homes[buffer]));
+                freed.push((capacities[homes[buffer]], homes[buffer]));
             }
         });
+        if last_of_group[i] {
+            free.extend(freed.drain(..));
+        }
     }
     let mut arena = 0usize;
     let mut offsets = Vec::with_capacity(capacities.len());

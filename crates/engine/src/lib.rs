@@ -25,6 +25,7 @@ mod homes;
 mod kernels;
 mod lower;
 mod machine;
+mod parallel;
 mod plan;
 mod program;
 mod scalar;

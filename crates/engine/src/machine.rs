@@ -1,9 +1,11 @@
 //! The machine that runs a plan: one instruction after the other, on one arena.
 
+use crate::kernels::copy::copy;
 use crate::kernels::elementwise::{self, Bad, Source, Sources, Target};
 use crate::kernels::factor::{self, Pivots};
 use crate::kernels::product::{EIGHT, PACKED, SLIM, TINY, Tiny, eight, packed, product, slim};
 use crate::kernels::reduce;
+use crate::parallel;
 use crate::plan::{Elementwise, Instruction, Kernel, Place, Plan, Repeat, Slot, View};
 use crate::{Definition, Error, Scalar};
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
@@ -29,14 +31,17 @@ pub(crate) struct Memory<T> {
 const CACHE_LINE: usize = 64;
 
 impl<T: Scalar> Memory<T> {
-    pub(crate) fn new(plan: &Plan, par: Par) -> Result<Self, Error> {
+    pub(crate) fn new(plan: &Plan) -> Result<Self, Error> {
+        let par = Par::Seq;
         let mut blocks = 0;
         let mut stack = StackReq::EMPTY;
         for instruction in &plan.code {
             let shape = plan.slots[instruction.dst].shape;
             stack = stack.or(match &instruction.kernel {
                 Kernel::Elementwise(pass) => {
-                    blocks = blocks.max(elementwise::scratch(pass));
+                    let divided = !plan.groups.is_empty();
+                    let one = elementwise::scratch(pass);
+                    blocks = blocks.max(if divided { parallel::scratch::<T>(pass, shape) } else { one });
                     StackReq::EMPTY
                 }
                 Kernel::MatMul { .. } => {
@@ -87,35 +92,67 @@ impl<T: Scalar> Clone for Memory<T> {
     }
 }
 
-/// The matrices that an instruction can read: all but its destination.
-#[derive(Clone, Copy)]
-struct Sight<'a, 'b, T: Scalar> {
-    machine: &'a Machine<'a, T>,
-    /// The arena before and from `resume` on, which is where the destination ends.
-    before: &'a [T],
-    after: &'a [T],
-    resume: usize,
-    /// The caller's matrices before and after the destination, if outputs go there.
-    outside: Option<Outside<'a, 'b, T>>,
+/// What is left of a slice while parts of it are written to.
+struct Rest<'a, X> {
+    /// What comes before the first of these parts, and what comes after the last, with the place where it begins.
+    before: &'a [X],
+    after: (usize, &'a [X]),
+    /// The pieces between them, if several parts are written to at the same time.
+    between: &'a [(usize, &'a [X])],
 }
 
-type Outside<'a, 'b, T> = (&'a [MatMut<'b, T>], &'a [MatMut<'b, T>]);
+impl<'a, X> Rest<'a, X> {
+    fn whole(slice: &'a [X]) -> Self {
+        Rest { before: slice, after: (slice.len(), &[]), between: &[] }
+    }
+
+    fn of(kept: &'a [(usize, &'a [X])]) -> Self {
+        match kept {
+            [(_, before), between @ .., after] => Rest { before, after: *after, between },
+            [(_, whole)] => Rest::whole(whole),
+            [] => Rest::whole(&[]),
+        }
+    }
+
+    #[inline(always)]
+    fn get(&self, start: usize, len: usize) -> Option<&'a [X]> {
+        if start + len <= self.before.len() {
+            return self.before.get(start..start + len);
+        }
+        match start.checked_sub(self.after.0) {
+            Some(start) => self.after.1.get(start..start + len),
+            None => self.get_between(start, len),
+        }
+    }
+
+    #[cold]
+    fn get_between(&self, start: usize, len: usize) -> Option<&'a [X]> {
+        let piece = |(place, piece): &(usize, &'a [X])| {
+            let start = start.checked_sub(*place)?;
+            piece.get(start..start + len)
+        };
+        self.between.iter().find_map(piece)
+    }
+}
+
+/// The matrices that an instruction can read: all but its destination, and those of its group.
+struct Sight<'a, 'b, T: Scalar> {
+    machine: &'a Machine<'a, T>,
+    arena: Rest<'a, T>,
+    /// The caller's matrices, if outputs go there.
+    outside: Option<Rest<'a, MatMut<'b, T>>>,
+}
 
 impl<'a, T: Scalar> Sight<'a, '_, T> {
     #[inline(always)]
     fn numbers(&self, offset: usize, shape: Shape) -> &'a [T] {
-        let len = shape.rows * shape.cols;
-        if offset + len <= self.before.len() {
-            &self.before[offset..offset + len]
-        } else {
-            &self.after[offset - self.resume..][..len]
-        }
+        self.arena.get(offset, shape.rows * shape.cols).unwrap_or_default()
     }
 
     /// All entries of a view in the order of the buffer that holds them, if they are in the arena.
     #[inline(always)]
     fn stored(&self, view: &View) -> Option<&'a [T]> {
-        match (view.place, view.repeat, self.outside) {
+        match (view.place, view.repeat, &self.outside) {
             (Place::Buffer(_), Repeat::No, None) => Some(self.numbers(view.offset, view.shape)),
             _ => None,
         }
@@ -123,11 +160,10 @@ impl<'a, T: Scalar> Sight<'a, '_, T> {
 
     #[inline(always)]
     fn buffer(&self, slot: &Slot) -> MatRef<'a, T> {
-        if let (Some((before, after)), Some((i, transposed))) = (self.outside, slot.output) {
-            let found = before.get(i).or_else(|| after.get(i - before.len() - 1));
-            if let Some(matrix) = found {
-                return if transposed { matrix.as_ref().transpose() } else { matrix.as_ref() };
-            }
+        if let (Some(outside), Some((i, transposed))) = (&self.outside, slot.output)
+            && let Some([matrix]) = outside.get(i, 1)
+        {
+            return if transposed { matrix.as_ref().transpose() } else { matrix.as_ref() };
         }
         MatRef::from_column_major_slice(
             self.numbers(slot.offset, slot.shape),
@@ -204,6 +240,13 @@ enum Destination<'a, T> {
 }
 
 impl<T: Scalar> Destination<'_, T> {
+    fn again(&mut self) -> Destination<'_, T> {
+        match self {
+            Destination::Arena(numbers, slot) => Destination::Arena(numbers, slot),
+            Destination::Outside(matrix) => Destination::Outside(matrix.rb_mut()),
+        }
+    }
+
     #[inline(always)]
     fn matrix(&mut self) -> MatMut<'_, T> {
         match self {
@@ -214,28 +257,15 @@ impl<T: Scalar> Destination<'_, T> {
         }
     }
 
-    /// Writes `alpha a`.
-    fn copy(&mut self, a: MatRef<'_, T>, alpha: T) {
+    /// Writes `alpha a`, on several threads if that is allowed.
+    fn copy(&mut self, a: MatRef<'_, T>, alpha: T, split: bool) {
         let numbers = match self {
             Destination::Arena(numbers, _) => numbers,
             Destination::Outside(to) => {
                 return zip!(to, a).for_each(|unzip!(to, a)| *to = alpha * *a);
             }
         };
-        for (j, column) in numbers.chunks_exact_mut(a.nrows().max(1)).enumerate() {
-            match a.col(j).try_as_col_major() {
-                Some(a) => {
-                    for (entry, &a) in column.iter_mut().zip(a.as_slice()) {
-                        *entry = alpha * a;
-                    }
-                }
-                None => {
-                    for (i, entry) in column.iter_mut().enumerate() {
-                        *entry = alpha * a[(i, j)];
-                    }
-                }
-            }
-        }
+        if split { parallel::copy(numbers, a, alpha) } else { copy(numbers, a, alpha) }
     }
 }
 
@@ -249,7 +279,6 @@ struct Scratch<'a, T> {
 pub(crate) struct Machine<'a, T: Scalar> {
     pub(crate) plan: &'a Plan,
     pub(crate) definitions: &'a [Option<Definition<T>>],
-    pub(crate) par: Par,
     pub(crate) check_finite: bool,
     pub(crate) inputs: &'a [(&'a str, MatRef<'a, T>)],
     /// For every input of the plan, its position among those given.
@@ -275,30 +304,95 @@ impl<T: Scalar> Machine<'_, T> {
             blocks: &mut memory.blocks,
             stack: MemStack::new(&mut memory.stack),
         };
-        for instruction in &self.plan.code {
-            let slot = &self.plan.slots[instruction.dst];
-            if let (Some(outputs), Some((i, transposed))) = (outside.as_deref_mut(), slot.output) {
-                let (before, rest) = outputs.split_at_mut(i);
-                let Some((out, after)) = rest.split_first_mut() else { continue };
-                let out = if transposed { out.rb_mut().transpose_mut() } else { out.rb_mut() };
-                let sight = Sight {
-                    machine: self,
-                    before: arena,
-                    after: &[],
-                    resume: 0,
-                    outside: Some((before, after)),
-                };
-                self.step(instruction, &sight, Destination::Outside(out), &mut scratch)?;
-            } else {
-                let outside = outside.as_deref().map(|outputs| (outputs, &[][..]));
-                let (before, rest) = arena.split_at_mut(slot.offset);
-                let (numbers, after) = rest.split_at_mut(slot.len());
-                let resume = slot.offset + slot.len();
-                let sight = Sight { machine: self, before, after, resume, outside };
-                self.step(instruction, &sight, Destination::Arena(numbers, slot), &mut scratch)?;
+        if self.divided() {
+            for group in &self.plan.groups {
+                match &self.plan.code[group.clone()] {
+                    [instruction] => self.alone(instruction, arena, outside.as_deref_mut(), &mut scratch)?,
+                    members => self.together(members, arena, outside.as_deref_mut())?,
+                }
             }
+            return Ok(());
+        }
+        for instruction in &self.plan.code {
+            self.alone(instruction, arena, outside.as_deref_mut(), &mut scratch)?;
         }
         Ok(())
+    }
+
+    /// Whether instructions are divided among threads.
+    fn divided(&self) -> bool {
+        !self.plan.groups.is_empty()
+    }
+
+    #[inline(always)]
+    fn alone(
+        &self,
+        instruction: &Instruction,
+        arena: &mut [T],
+        outside: Option<&mut [MatMut<'_, T>]>,
+        scratch: &mut Scratch<'_, T>,
+    ) -> Result<(), Error> {
+        let slot = &self.plan.slots[instruction.dst];
+        match (outside, slot.output) {
+            (Some(outputs), Some((i, transposed))) => {
+                let (before, rest) = outputs.split_at_mut(i);
+                let Some((out, after)) = rest.split_first_mut() else { return Ok(()) };
+                let out = if transposed { out.rb_mut().transpose_mut() } else { out.rb_mut() };
+                let outside = Some(Rest { before, after: (i + 1, after), between: &[] });
+                let sight = Sight { machine: self, arena: Rest::whole(arena), outside };
+                self.step(instruction, &sight, Destination::Outside(out), scratch)
+            }
+            (outside, _) => {
+                let outside = outside.as_deref().map(Rest::whole);
+                let (before, rest) = arena.split_at_mut(slot.offset);
+                let (numbers, after) = rest.split_at_mut(slot.len());
+                let arena = Rest { before, after: (slot.offset + slot.len(), after), between: &[] };
+                let sight = Sight { machine: self, arena, outside };
+                self.step(instruction, &sight, Destination::Arena(numbers, slot), scratch)
+            }
+        }
+    }
+
+    /// Runs some large products and copies that do not depend on each other.
+    fn together(
+        &self,
+        members: &[Instruction],
+        arena: &mut [T],
+        outside: Option<&mut [MatMut<'_, T>]>,
+    ) -> Result<(), Error> {
+        let is_outside = outside.is_some();
+        let (mut inner, mut outer) =
+            (SmallVec::<[_; parallel::MOST]>::new(), SmallVec::<[_; parallel::MOST]>::new());
+        for (k, instruction) in members.iter().enumerate() {
+            let slot = &self.plan.slots[instruction.dst];
+            match slot.output {
+                Some((i, transposed)) if is_outside => outer.push((i, transposed, k)),
+                _ => inner.push((slot.offset, slot, k)),
+            }
+        }
+        inner.sort_unstable_by_key(|(offset, ..)| *offset);
+        outer.sort_unstable();
+        let (numbers, arena) = parallel::lend(arena, inner.iter().map(|(at, slot, _)| *at..at + slot.len()));
+        let (matrices, outside) =
+            parallel::lend(outside.unwrap_or_default(), outer.iter().map(|(i, ..)| *i..i + 1));
+        let outside = is_outside.then(|| Rest::of(&outside));
+        let sight = Sight { machine: self, arena: Rest::of(&arena), outside };
+        let mut tasks = SmallVec::<[_; parallel::MOST]>::new();
+        for ((_, slot, k), numbers) in inner.into_iter().zip(numbers) {
+            tasks.push((k, Destination::Arena(numbers, slot)));
+        }
+        for ((_, transposed, k), matrix) in outer.into_iter().zip(matrices) {
+            let [matrix] = matrix else { continue };
+            let out = if transposed { matrix.rb_mut().transpose_mut() } else { matrix.rb_mut() };
+            tasks.push((k, Destination::Outside(out)));
+        }
+        // In order, so that of several errors the first is told.
+        tasks.sort_unstable_by_key(|(k, _)| *k);
+        parallel::each(&mut tasks, &|(k, to)| {
+            // Large products and copies need none.
+            let mut scratch = Scratch { pivots: &mut [], blocks: &mut [], stack: MemStack::new(&mut []) };
+            self.step(&members[*k], &sight, to.again(), &mut scratch)
+        })
     }
 
     #[inline(always)]
@@ -361,7 +455,11 @@ impl<T: Scalar> Machine<'_, T> {
                             {
                                 return;
                             }
-                            product(to.matrix(), accumulate, a, b, alpha, self.par);
+                            if self.divided() {
+                                parallel::product(to.matrix(), accumulate, a, b, alpha);
+                            } else {
+                                product(to.matrix(), accumulate, a, b, alpha);
+                            }
                         },
                     )
                 },
@@ -381,7 +479,7 @@ impl<T: Scalar> Machine<'_, T> {
         mut to: Destination<'_, T>,
         scratch: &mut Scratch<'_, T>,
     ) -> Result<(), Error> {
-        let (par, plan) = (self.par, self.plan);
+        let (par, plan) = (Par::Seq, self.plan);
         let see = |view: &View| sight.view(view);
         let scaled = |alpha: f64, x: T| T::from_f64(alpha) * x;
         let factors = |buffer: usize| sight.buffer(&plan.slots[buffer]);
@@ -389,7 +487,7 @@ impl<T: Scalar> Machine<'_, T> {
             Kernel::MatMul { lhs, rhs, alpha, accumulate } => {
                 return self.product(instruction, sight, to, scratch, (lhs, rhs, *alpha, *accumulate));
             }
-            Kernel::Copy { a, alpha } => to.copy(see(a), T::from_f64(*alpha)),
+            Kernel::Copy { a, alpha } => to.copy(see(a), T::from_f64(*alpha), self.divided()),
             Kernel::Elementwise(pass) => return self.pass(pass, instruction, sight, to, scratch),
             Kernel::AddIdentity { alpha, factor } => {
                 let value = factor.as_ref().map_or(self.one, |factor| see(factor)[(0, 0)]);
@@ -411,7 +509,7 @@ impl<T: Scalar> Machine<'_, T> {
             Kernel::LogSumExp { a } => reduce::log_sum_exp(to.matrix(), see(a)),
             Kernel::Softmax { a } => reduce::softmax(to.matrix(), see(a)),
             Kernel::Factorize { a, alpha, lu } => {
-                to.copy(see(a), T::from_f64(*alpha));
+                to.copy(see(a), T::from_f64(*alpha), false);
                 factor::factorize(to.matrix(), &mut scratch.pivots[*lu], par, scratch.stack);
                 return Ok(());
             }
@@ -478,6 +576,10 @@ impl<T: Scalar> Machine<'_, T> {
             Destination::Arena(numbers, _) => Target::Flat(numbers),
             Destination::Outside(matrix) => Target::Strided(matrix.rb_mut()),
         };
+        if told.is_none() && self.divided() {
+            parallel::pass(pass, &sources, target, dst.shape, scratch.blocks);
+            return Ok(());
+        }
         elementwise::run(pass, &sources, target, dst.shape, scratch.blocks, told);
         match bad {
             Some(Bad { step, row, col }) => {

@@ -1,32 +1,43 @@
+use crate::lower::Target;
 use crate::machine::{Machine, Memory};
+use crate::parallel::Pool;
 use crate::plan::{Instruction, Kernel, Plan, View};
 use crate::{Definition, Error, Scalar, lower};
-use faer::{MatMut, MatRef, Par};
+use faer::{MatMut, MatRef};
 use pullback_tape::{Graph, Shape, Var};
 use std::sync::Arc;
 
-/// On how many threads faer's kernels run.
+/// On how many threads a program runs. Results do not depend on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub enum Parallelism {
     /// On the thread that calls `run`.
     #[default]
     Sequential,
-    /// On this many threads of rayon's global pool.
+    /// On so many threads of the program's own, which its clones share, while the thread that calls `run` waits.
     ///
-    /// faer divides work from about 32³ multiplications on, and handing a product to the pool from outside
-    /// costs about as much as a 100×100 product: it pays for large matrices only, and most when `run` is called
-    /// from inside the pool.
+    /// Products that do not depend on each other run side by side, and large products, copies and elementwise
+    /// operations are divided. A program that has too little work for that starts no threads and runs as if
+    /// [sequential](Parallelism::Sequential): with matrices of less than about 100×100, most do.
     #[cfg(feature = "rayon")]
     Threads(std::num::NonZeroUsize),
 }
 
 impl Parallelism {
-    fn par(self) -> Par {
+    /// Whether there is more than one thread.
+    fn is_several(self) -> bool {
         match self {
-            Parallelism::Sequential => Par::Seq,
+            Parallelism::Sequential => false,
             #[cfg(feature = "rayon")]
-            Parallelism::Threads(n) => Par::Rayon(n),
+            Parallelism::Threads(n) => n.get() > 1,
+        }
+    }
+
+    fn pool(self) -> Result<Option<Pool>, Error> {
+        match self {
+            Parallelism::Sequential => Ok(None),
+            #[cfg(feature = "rayon")]
+            Parallelism::Threads(n) => Pool::new(n).map(Some),
         }
     }
 }
@@ -60,7 +71,8 @@ impl Options {
 /// reference to the tape.
 pub struct Program<T: Scalar> {
     plan: Arc<Plan>,
-    options: Options,
+    /// The threads to run on, if there is work for them.
+    pool: Option<Pool>,
     definitions: Vec<Option<Definition<T>>>,
     check_finite: bool,
     /// For every input, the position of the matrix bound to it in the current run.
@@ -90,14 +102,16 @@ impl<T: Scalar> Program<T> {
             None => (Graph::default(), Vec::new()),
         };
         declared.sort();
-        let plan = lower::lower(graph, declared)?;
-        let memory = Memory::new(&plan, options.parallelism.par())?;
+        let target = Target { number: size_of::<T>(), threads: options.parallelism.is_several() };
+        let plan = lower::lower(graph, declared, target)?;
+        let memory = Memory::new(&plan)?;
+        let pool = if plan.groups.is_empty() { None } else { options.parallelism.pool()? };
         Ok(Program {
             definitions: vec![None; plan.functions.len()],
             bound: vec![0; plan.inputs.len()],
             check_finite: false,
             plan: Arc::new(plan),
-            options,
+            pool,
             memory,
         })
     }
@@ -258,13 +272,16 @@ impl<T: Scalar> Program<T> {
         let machine = Machine {
             plan: &self.plan,
             definitions: &self.definitions,
-            par: self.options.parallelism.par(),
             check_finite: self.check_finite,
             inputs,
             bound: &self.bound,
             one: T::from_f64(1.0),
         };
-        machine.run(&mut self.memory, outside)
+        let memory = &mut self.memory;
+        match &self.pool {
+            Some(pool) => pool.run(|| machine.run(memory, outside)),
+            None => machine.run(memory, outside),
+        }
     }
 }
 
@@ -273,7 +290,7 @@ impl<T: Scalar> Clone for Program<T> {
     fn clone(&self) -> Self {
         Program {
             plan: self.plan.clone(),
-            options: self.options,
+            pool: self.pool.clone(),
             definitions: self.definitions.clone(),
             check_finite: self.check_finite,
             bound: self.bound.clone(),

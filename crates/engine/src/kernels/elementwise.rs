@@ -27,6 +27,24 @@ pub(crate) enum Source<'a, T> {
 }
 
 impl<'a, T> Source<'a, T> {
+    /// The first columns, of so many rows each, and the others.
+    pub(crate) fn split(&self, cols: usize, rows: usize) -> (Self, Self)
+    where
+        T: Copy,
+    {
+        match *self {
+            Source::Flat(x) => {
+                let (left, right) = x.split_at(cols * rows);
+                (Source::Flat(left), Source::Flat(right))
+            }
+            Source::Strided(x) => {
+                let (left, right) = x.split_at_col(cols);
+                (Source::Strided(left), Source::Strided(right))
+            }
+            other => (other, other),
+        }
+    }
+
     fn transposed(&self) -> Option<Source<'a, T>>
     where
         T: Copy,
