@@ -305,16 +305,27 @@ impl<T: Scalar> Machine<'_, T> {
             stack: MemStack::new(&mut memory.stack),
         };
         if self.divided() {
-            for group in &self.plan.groups {
-                match &self.plan.code[group.clone()] {
-                    [instruction] => self.alone(instruction, arena, outside.as_deref_mut(), &mut scratch)?,
-                    members => self.together(members, arena, outside.as_deref_mut())?,
-                }
-            }
-            return Ok(());
+            return self.run_groups(arena, outside, &mut scratch);
         }
         for instruction in &self.plan.code {
             self.alone(instruction, arena, outside.as_deref_mut(), &mut scratch)?;
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn run_groups(
+        &self,
+        arena: &mut [T],
+        mut outside: Option<&mut [MatMut<'_, T>]>,
+        scratch: &mut Scratch<'_, T>,
+    ) -> Result<(), Error> {
+        for group in &self.plan.groups {
+            let outside = outside.as_deref_mut();
+            match &self.plan.code[group.clone()] {
+                [instruction] => self.alone(instruction, arena, outside, scratch)?,
+                members => self.together(members, arena, outside)?,
+            }
         }
         Ok(())
     }

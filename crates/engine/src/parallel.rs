@@ -254,11 +254,12 @@ const COLUMNS: usize = 8;
 /// The same for rows: a multiple of the heights of all kernels.
 const ROWS: usize = 96;
 
-/// Where to cut `len` columns or rows in two, at a multiple of `step`, if the parts are to be of at least about
-/// the given width.
+/// Where to cut `len` columns or rows in about two halves, at a multiple of `step`, unless they would be less than
+/// `width` wide.
 fn middle(len: usize, width: usize, step: usize) -> Option<usize> {
-    let middle = (len / 2).next_multiple_of(step);
-    (len >= 2 * width && middle < len).then_some(middle)
+    let middle = (len / 2 + step / 2) / step * step;
+    // A product with a single column would be computed by another kernel, to other bits.
+    (len >= 2 * width && middle >= 2 && middle + 2 <= len).then_some(middle)
 }
 
 /// `dst = alpha a b`, or `dst += alpha a b`.
