@@ -156,4 +156,12 @@ pub enum Error {
         /// The size of the buffer that was refused.
         bytes: usize,
     },
+    /// The threads that the program was to run on could not be started.
+    #[error("{threads} threads could not be started: {reason}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the system said.
+        reason: String,
+    },
 }

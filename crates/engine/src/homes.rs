@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::plan::{Elementwise, Instruction, Kernel, Repeat, Slot};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Every home begins at a multiple of so many numbers, which is a multiple of a cache line.
 pub(crate) const ALIGNMENT: usize = 16;
@@ -11,8 +12,14 @@ pub(crate) const ALIGNMENT: usize = 16;
 ///
 /// A buffer gets the smallest free block that is large enough, or a part of it, and gives it back after its last
 /// use. The result of an elementwise pass may take the home of an operand that is read for the last time. Outputs
-/// stay until the next run; they live behind all others.
-pub(crate) fn assign(code: &mut [Instruction], slots: &mut [Slot], outputs: &[bool]) -> Result<usize, Error> {
+/// stay until the next run; they live behind all others. What a group of instructions reads is kept until the last of them
+/// has run, as they may run at the same time.
+pub(crate) fn assign(
+    code: &mut [Instruction],
+    slots: &mut [Slot],
+    outputs: &[bool],
+    groups: &[Range<usize>],
+) -> Result<usize, Error> {
     const NEVER: usize = usize::MAX;
     let mut last_use = vec![NEVER; slots.len()];
     for (i, instruction) in code.iter_mut().enumerate() {
@@ -23,6 +30,11 @@ pub(crate) fn assign(code: &mut [Instruction], slots: &mut [Slot], outputs: &[bo
     let sizes = sizes.collect::<Result<Vec<_>, _>>()?;
     let mut free = Free::default();
     let mut homes = vec![NEVER; slots.len()];
+    let mut last_of_group = vec![true; code.len()];
+    for group in groups {
+        last_of_group[group.start..group.end - 1].fill(false);
+    }
+    let mut given_back = Vec::new();
     for (i, instruction) in code.iter_mut().enumerate() {
         let dst = instruction.dst;
         if homes[dst] == NEVER && !outputs[dst] {
@@ -44,9 +56,12 @@ pub(crate) fn assign(code: &mut [Instruction], slots: &mut [Slot], outputs: &[bo
         instruction.reads(|buffer| {
             if last_use[buffer] == i && !outputs[buffer] && buffer != dst {
                 last_use[buffer] = NEVER;
-                free.give(homes[buffer], sizes[buffer]);
+                given_back.push(buffer);
             }
         });
+        if last_of_group[i] {
+            given_back.drain(..).for_each(|buffer| free.give(homes[buffer], sizes[buffer]));
+        }
     }
     let mut arena = free.end;
     for (buffer, slot) in slots.iter_mut().enumerate() {

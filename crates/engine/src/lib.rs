@@ -27,11 +27,14 @@ mod kernels;
 mod listing;
 mod lower;
 mod machine;
+mod memory;
+mod parallel;
 mod plan;
 mod profile;
 mod program;
 mod recompute;
 mod scalar;
+mod sight;
 
 pub use cost::Kind;
 pub use definition::Definition;

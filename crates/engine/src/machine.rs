@@ -4,13 +4,12 @@ use crate::kernels::elementwise::{self, Bad, Source, Sources, Target};
 use crate::kernels::factor::{self, Pivots};
 use crate::kernels::product::{mirror, product, symmetric_product};
 use crate::kernels::reduce::{self, Total};
-use crate::kernels::small::{self, Factor, TINY, Tiny, Update};
-use crate::kernels::{tile, transpose};
-use crate::plan::{
-    Arg, Buffer, Elementwise, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, Step, View,
-};
-use crate::{Definition, Error, Scalar, cost};
-use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
+use crate::kernels::small::{self, Update};
+use crate::memory::{Memory, Scratch};
+use crate::plan::{Elementwise, Instruction, Kernel, Method, Place, Plan, Repeat, View};
+use crate::sight::{Destination, Rest, Sight};
+use crate::{Definition, Error, Scalar, cost, parallel};
+use faer::dyn_stack::MemStack;
 use faer::prelude::ReborrowMut;
 use faer::{MatMut, MatRef, Par};
 use pullback_tape::{NodeId, Shape};
@@ -20,332 +19,6 @@ use smallvec::SmallVec;
 #[inline(always)]
 fn is_small(lhs: &View, rhs: &View) -> bool {
     small::is_small(lhs.shape.rows, lhs.shape.cols, rhs.shape.cols)
-}
-
-/// Up to so many entries are few; the scratch of a pass has room for them.
-const FEW: usize = tile::BLOCK;
-
-/// What a program writes to.
-pub(crate) struct Memory<T> {
-    numbers: Vec<T>,
-    /// Where the arena begins among the numbers: at a cache line.
-    start: usize,
-    len: usize,
-    pivots: Vec<Pivots<T>>,
-    /// Blocks of elementwise passes.
-    blocks: Vec<T>,
-    /// faer's scratch.
-    stack: MemBuffer,
-    stack_size: StackReq,
-}
-
-const CACHE_LINE: usize = 64;
-
-impl<T: Scalar> Memory<T> {
-    pub(crate) fn new(plan: &Plan, par: Par) -> Result<Self, Error> {
-        let mut blocks = 0;
-        let mut stack = StackReq::EMPTY;
-        for instruction in &plan.code {
-            let shape = plan.slots[instruction.dst].shape;
-            stack = stack.or(match &instruction.kernel {
-                Kernel::Elementwise(pass) | Kernel::SumOf { pass, .. } => {
-                    blocks = blocks.max(elementwise::scratch(pass));
-                    StackReq::EMPTY
-                }
-                Kernel::MatMul { lhs, rhs, .. } if is_small(lhs, rhs) => {
-                    blocks = blocks.max(4 * small::COPY + shape.rows * shape.cols);
-                    StackReq::EMPTY
-                }
-                Kernel::Factorize { which, .. } => {
-                    factor::factorize_scratch::<T>(plan.factorizations[*which], par)
-                }
-                Kernel::Solve { which, .. } => {
-                    factor::solve_scratch::<T>(plan.factorizations[*which], shape.cols, par)
-                }
-                Kernel::Inverse { which, .. } | Kernel::DefiniteInverse { which, .. } => {
-                    factor::inverse_scratch::<T>(plan.factorizations[*which], par)
-                }
-                Kernel::Sum { .. }
-                | Kernel::Inner { .. }
-                | Kernel::Norm { .. }
-                | Kernel::LogSumExp { .. }
-                | Kernel::Softmax { .. } => {
-                    blocks = blocks.max(reduce::SCRATCH);
-                    StackReq::EMPTY
-                }
-                _ => StackReq::EMPTY,
-            });
-        }
-        let refused = |bytes| Error::OutOfMemory { bytes };
-        let padded = plan.arena.saturating_add(CACHE_LINE / size_of::<T>());
-        let mut numbers = Vec::new();
-        numbers.try_reserve_exact(padded).map_err(|_| refused(padded.saturating_mul(size_of::<T>())))?;
-        numbers.resize(padded, T::default());
-        Ok(Memory {
-            start: numbers.as_ptr().align_offset(CACHE_LINE).min(padded - plan.arena),
-            numbers,
-            len: plan.arena,
-            pivots: plan.factorizations.iter().map(|&it| Pivots::new(it)).collect(),
-            blocks: vec![T::default(); blocks],
-            stack: MemBuffer::try_new(stack).map_err(|_| refused(stack.size_bytes()))?,
-            stack_size: stack,
-        })
-    }
-
-    pub(crate) fn arena(&self) -> &[T] {
-        &self.numbers[self.start..self.start + self.len]
-    }
-}
-
-impl<T: Scalar> Clone for Memory<T> {
-    /// Memory of the same size and contents: those of constants outlive a run.
-    fn clone(&self) -> Self {
-        let padded = self.numbers.len();
-        let mut numbers = vec![T::default(); padded];
-        let start = numbers.as_ptr().align_offset(CACHE_LINE).min(padded - self.len);
-        numbers[start..start + self.len].copy_from_slice(self.arena());
-        Memory {
-            start,
-            numbers,
-            len: self.len,
-            pivots: self.pivots.clone(),
-            blocks: self.blocks.clone(),
-            stack: MemBuffer::new(self.stack_size),
-            stack_size: self.stack_size,
-        }
-    }
-}
-
-/// The matrices that an instruction can read: all but its destination.
-#[derive(Clone, Copy)]
-struct Sight<'a, 'b, T: Scalar> {
-    machine: &'a Machine<'a, T>,
-    /// The arena before and from `resume` on, which is where the destination ends.
-    before: &'a [T],
-    after: &'a [T],
-    resume: usize,
-    /// The caller's matrices before and after the destination, if outputs go there.
-    outside: Option<Outside<'a, 'b, T>>,
-}
-
-type Outside<'a, 'b, T> = (&'a [MatMut<'b, T>], &'a [MatMut<'b, T>]);
-
-impl<'a, T: Scalar> Sight<'a, '_, T> {
-    #[inline(always)]
-    fn numbers(&self, offset: usize, shape: Shape) -> &'a [T] {
-        let len = shape.rows * shape.cols;
-        if offset + len <= self.before.len() {
-            &self.before[offset..offset + len]
-        } else {
-            &self.after[offset - self.resume..][..len]
-        }
-    }
-
-    /// All entries of a view in the order of the buffer that holds them, if they are in the arena.
-    #[inline(always)]
-    fn stored(&self, view: &View) -> Option<&'a [T]> {
-        match (view.place, view.repeat, self.outside) {
-            (Place::Buffer(_), Repeat::No, None) => Some(self.numbers(view.offset, view.shape)),
-            _ => None,
-        }
-    }
-
-    #[inline(always)]
-    fn buffer(&self, slot: &Slot) -> MatRef<'a, T> {
-        if let (Some((before, after)), Some((i, transposed))) = (self.outside, slot.output) {
-            let found = before.get(i).or_else(|| after.get(i - before.len() - 1));
-            if let Some(matrix) = found {
-                return if transposed { matrix.as_ref().transpose() } else { matrix.as_ref() };
-            }
-        }
-        MatRef::from_column_major_slice(
-            self.numbers(slot.offset, slot.shape),
-            slot.shape.rows,
-            slot.shape.cols,
-        )
-    }
-
-    #[inline(always)]
-    fn base(&self, view: &View) -> MatRef<'a, T> {
-        let machine = self.machine;
-        let base = match view.place {
-            Place::Buffer(buffer) => self.buffer(&machine.plan.slots[buffer]),
-            Place::Input(input) => machine.inputs[machine.bound[input]].1,
-            Place::One => MatRef::from_ref(&machine.one),
-        };
-        if view.transposed { base.transpose() } else { base }
-    }
-
-    /// A factor of a small product: where it is if its rows or columns are contiguous, or else copied to `scratch`.
-    #[inline(always)]
-    fn factor<'s>(&self, view: &View, scratch: &'s mut [T]) -> Option<Factor<'s, T>>
-    where
-        'a: 's,
-    {
-        let Shape { rows, cols } = view.shape;
-        if let Some(numbers) = self.stored(view) {
-            return Factor::of_numbers(numbers, rows, cols, view.transposed);
-        }
-        if let (Place::Input(input), Repeat::No) = (view.place, view.repeat) {
-            let matrix = self.machine.inputs[self.machine.bound[input]].1;
-            return Factor::of_matrix(if view.transposed { matrix.transpose() } else { matrix }, scratch);
-        }
-        Factor::of_numbers(self.unusual(view, scratch)?, rows, cols, false)
-    }
-
-    #[inline(never)]
-    fn unusual<'s>(&self, view: &View, scratch: &'s mut [T]) -> Option<&'s [T]> {
-        small::gathered(self.view(view), scratch)
-    }
-
-    /// A copy of a matrix of at most 3×3.
-    #[inline(always)]
-    fn tiny(&self, view: &View) -> Tiny<T> {
-        let Shape { rows, cols } = view.shape;
-        if let Some(numbers) = self.stored(view) {
-            return if view.transposed {
-                Tiny::load(rows, cols, |i, j| numbers[j + i * cols])
-            } else {
-                Tiny::load(rows, cols, |i, j| numbers[i + j * rows])
-            };
-        }
-        let matrix = self.view(view);
-        Tiny::load(rows, cols, |i, j| matrix[(i, j)])
-    }
-
-    /// Whether a buffer is in the arena, and not with the caller.
-    fn is_stored(&self, slot: &Slot) -> bool {
-        self.outside.is_none() || slot.output.is_none()
-    }
-
-    /// The view as an operand of an elementwise pass.
-    fn source(&self, view: &View) -> Source<'a, T> {
-        if view.repeat == Repeat::All {
-            return Source::Constant(self.base(view)[(0, 0)]);
-        }
-        if let (Place::Buffer(buffer), Repeat::No) = (view.place, view.repeat) {
-            // A vector lies in memory in the same way as its transpose.
-            let vector = view.shape.rows == 1 || view.shape.cols == 1;
-            if (vector || !view.transposed) && self.is_stored(&self.machine.plan.slots[buffer]) {
-                return Source::Flat(self.numbers(view.offset, view.shape));
-            }
-        }
-        Source::Strided(self.view(view))
-    }
-
-    /// A pass of one step over few entries, for which preparing the blocks would take longer than the step.
-    fn few(
-        &self,
-        step: &Step,
-        operands: &[View],
-        offset: usize,
-        dst: &mut [T],
-        scratch: &mut [T],
-    ) -> Option<()> {
-        let (len, mut rest) = (dst.len(), scratch);
-        if len > FEW || operands.len() > 2 || self.outside.is_some() {
-            return None;
-        }
-        let mut read: [&[T]; 2] = [&[]; 2];
-        for (read, view) in read.iter_mut().zip(operands) {
-            if view.repeat != Repeat::No || view.transposed {
-                return None;
-            }
-            let (copy, after) = std::mem::take(&mut rest).split_at_mut_checked(len)?;
-            *read = match view.place {
-                Place::Buffer(_) if view.offset == offset => {
-                    copy.copy_from_slice(dst);
-                    copy
-                }
-                Place::Buffer(_) => self.numbers(view.offset, view.shape),
-                Place::Input(input) => {
-                    let matrix = self.machine.inputs[self.machine.bound[input]].1.try_as_col_major()?;
-                    for (j, column) in copy.chunks_exact_mut(matrix.nrows().max(1)).enumerate() {
-                        column.copy_from_slice(matrix.col(j).as_slice());
-                    }
-                    copy
-                }
-                Place::One => return None,
-            };
-            rest = after;
-        }
-        let of = |arg: Arg| match arg {
-            Arg::Operand(i) | Arg::Step(i) => read.get(i).copied().unwrap_or_default(),
-        };
-        elementwise::apply(step, of, dst);
-        Some(())
-    }
-
-    /// A small product, if it is one.
-    #[inline(always)]
-    fn product(
-        &self,
-        dst: &mut [T],
-        (lhs, rhs): (&View, &View),
-        update: Update<T>,
-        scratch: &mut [T],
-    ) -> Option<()> {
-        let (Shape { rows, cols: inner }, cols) = (lhs.shape, rhs.shape.cols);
-        if rows.max(inner).max(cols) <= TINY && rows.min(inner).min(cols) > 1 {
-            self.tiny(lhs).times(&self.tiny(rhs), inner, cols).put(dst, rows, update);
-            return Some(());
-        }
-        let (left, rest) = scratch.split_at_mut_checked(small::COPY)?;
-        let (right, rest) = rest.split_at_mut_checked(small::COPY)?;
-        let copies = rest.split_at_mut_checked(small::COPY)?;
-        small::product(dst, self.factor(lhs, left)?, self.factor(rhs, right)?, update, copies)
-    }
-
-    #[inline(always)]
-    fn view(&self, view: &View) -> MatRef<'a, T> {
-        let base = self.base(view);
-        if view.repeat == Repeat::No { base } else { repeated(base, view) }
-    }
-}
-
-/// The sizes of what is really there.
-impl<T: Scalar> cost::Sizes for Sight<'_, '_, T> {
-    fn view(&self, view: &View) -> Shape {
-        let matrix = Sight::view(self, view);
-        Shape::new(matrix.nrows(), matrix.ncols())
-    }
-
-    fn buffer(&self, buffer: Buffer) -> Shape {
-        let matrix = Sight::buffer(self, &self.machine.plan.slots[buffer]);
-        Shape::new(matrix.nrows(), matrix.ncols())
-    }
-}
-
-fn repeated<'a, T: Scalar>(base: MatRef<'a, T>, view: &View) -> MatRef<'a, T> {
-    match view.repeat {
-        Repeat::No => base,
-        Repeat::Cols => MatRef::from_repeated_col(base.col(0), view.shape.cols),
-        Repeat::Rows => MatRef::from_repeated_row(base.row(0), view.shape.rows),
-        Repeat::All => MatRef::from_repeated_ref(base.get(0, 0), view.shape.rows, view.shape.cols),
-    }
-}
-
-/// Where an instruction writes.
-enum Destination<'a, T> {
-    Arena(&'a mut [T], &'a Slot),
-    Outside(MatMut<'a, T>),
-}
-
-impl<T: Scalar> Destination<'_, T> {
-    #[inline(always)]
-    fn matrix(&mut self) -> MatMut<'_, T> {
-        match self {
-            Destination::Arena(numbers, slot) => {
-                MatMut::from_column_major_slice_mut(numbers, slot.shape.rows, slot.shape.cols)
-            }
-            Destination::Outside(matrix) => matrix.rb_mut(),
-        }
-    }
-
-    /// Writes `alpha a`.
-    fn copy(&mut self, a: MatRef<'_, T>, alpha: T) {
-        transpose::copy(self.matrix(), a, alpha);
-    }
 }
 
 /// Memory in which a product for a matrix outside is put together, with what is there if it is added to.
@@ -363,17 +36,10 @@ fn staged<'s, T: Scalar>(
     (numbers, rest)
 }
 
-struct Scratch<'a, T> {
-    pivots: &'a mut [Pivots<T>],
-    blocks: &'a mut [T],
-    stack: &'a mut MemStack,
-}
-
 /// One run of a plan.
 pub(crate) struct Machine<'a, T: Scalar> {
     pub(crate) plan: &'a Plan,
     pub(crate) definitions: &'a [Option<Definition<T>>],
-    pub(crate) par: Par,
     pub(crate) check_finite: bool,
     pub(crate) inputs: &'a [(&'a str, MatRef<'a, T>)],
     /// For every input of the plan, its position among those given.
@@ -398,12 +64,16 @@ impl<T: Scalar> Machine<'_, T> {
             }
         }
         let (first, rest) = self.plan.code.split_at(self.plan.constants);
+        if !constants && self.divided() {
+            let (arena, mut scratch) = memory.parts();
+            return self.run_groups(arena, outside, &mut scratch);
+        }
         self.run_code(if constants { first } else { rest }, memory, outside)
     }
 
     /// The flops of an instruction, counted from the matrices that its kernel receives.
     pub(crate) fn count(&self, instruction: &Instruction, memory: &Memory<T>) -> u64 {
-        let sight = Sight { machine: self, before: memory.arena(), after: &[], resume: 0, outside: None };
+        let sight = Sight { machine: self, arena: Rest::whole(memory.arena()), outside: None };
         cost::flops(&instruction.kernel, instruction.dst, &sight, &self.plan.factorizations)
     }
 
@@ -414,36 +84,104 @@ impl<T: Scalar> Machine<'_, T> {
         memory: &mut Memory<T>,
         mut outside: Option<&mut [MatMut<'_, T>]>,
     ) -> Result<(), Error> {
-        let arena = &mut memory.numbers[memory.start..memory.start + memory.len];
-        let mut scratch = Scratch {
-            pivots: &mut memory.pivots,
-            blocks: &mut memory.blocks,
-            stack: MemStack::new(&mut memory.stack),
-        };
+        let (arena, mut scratch) = memory.parts();
         for instruction in code {
-            let slot = &self.plan.slots[instruction.dst];
-            if let (Some(outputs), Some((i, transposed))) = (outside.as_deref_mut(), slot.output) {
-                let (before, rest) = outputs.split_at_mut(i);
-                let Some((out, after)) = rest.split_first_mut() else { continue };
-                let out = if transposed { out.rb_mut().transpose_mut() } else { out.rb_mut() };
-                let sight = Sight {
-                    machine: self,
-                    before: arena,
-                    after: &[],
-                    resume: 0,
-                    outside: Some((before, after)),
-                };
-                self.step(instruction, &sight, Destination::Outside(out), &mut scratch)?;
-            } else {
-                let outside = outside.as_deref().map(|outputs| (outputs, &[][..]));
-                let (before, rest) = arena.split_at_mut(slot.offset);
-                let (numbers, after) = rest.split_at_mut(slot.len());
-                let resume = slot.offset + slot.len();
-                let sight = Sight { machine: self, before, after, resume, outside };
-                self.step(instruction, &sight, Destination::Arena(numbers, slot), &mut scratch)?;
+            self.alone(instruction, arena, outside.as_deref_mut(), &mut scratch)?;
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn run_groups(
+        &self,
+        arena: &mut [T],
+        mut outside: Option<&mut [MatMut<'_, T>]>,
+        scratch: &mut Scratch<'_, T>,
+    ) -> Result<(), Error> {
+        for group in &self.plan.groups {
+            let outside = outside.as_deref_mut();
+            match &self.plan.code[group.clone()] {
+                [instruction] => self.alone(instruction, arena, outside, scratch)?,
+                members => self.together(members, arena, outside)?,
             }
         }
         Ok(())
+    }
+
+    /// Whether instructions are divided among threads.
+    fn divided(&self) -> bool {
+        !self.plan.groups.is_empty()
+    }
+
+    #[inline(always)]
+    fn alone(
+        &self,
+        instruction: &Instruction,
+        arena: &mut [T],
+        outside: Option<&mut [MatMut<'_, T>]>,
+        scratch: &mut Scratch<'_, T>,
+    ) -> Result<(), Error> {
+        let slot = &self.plan.slots[instruction.dst];
+        match (outside, slot.output) {
+            (Some(outputs), Some((i, transposed))) => {
+                let (before, rest) = outputs.split_at_mut(i);
+                let Some((out, after)) = rest.split_first_mut() else { return Ok(()) };
+                let out = if transposed { out.rb_mut().transpose_mut() } else { out.rb_mut() };
+                let outside = Some(Rest { before, after: (i + 1, after), between: &[] });
+                let sight = Sight { machine: self, arena: Rest::whole(arena), outside };
+                self.step(instruction, &sight, Destination::Outside(out), scratch)
+            }
+            (outside, _) => {
+                let outside = outside.as_deref().map(Rest::whole);
+                let (before, rest) = arena.split_at_mut(slot.offset);
+                let (numbers, after) = rest.split_at_mut(slot.len());
+                let arena = Rest { before, after: (slot.offset + slot.len(), after), between: &[] };
+                let sight = Sight { machine: self, arena, outside };
+                self.step(instruction, &sight, Destination::Arena(numbers, slot), scratch)
+            }
+        }
+    }
+
+    /// Runs some large products and copies that do not depend on each other.
+    fn together(
+        &self,
+        members: &[Instruction],
+        arena: &mut [T],
+        outside: Option<&mut [MatMut<'_, T>]>,
+    ) -> Result<(), Error> {
+        let is_outside = outside.is_some();
+        let (mut inner, mut outer) =
+            (SmallVec::<[_; parallel::MOST]>::new(), SmallVec::<[_; parallel::MOST]>::new());
+        for (k, instruction) in members.iter().enumerate() {
+            let slot = &self.plan.slots[instruction.dst];
+            match slot.output {
+                Some((i, transposed)) if is_outside => outer.push((i, transposed, k)),
+                _ => inner.push((slot.offset, slot, k)),
+            }
+        }
+        inner.sort_unstable_by_key(|(offset, ..)| *offset);
+        outer.sort_unstable();
+        let (numbers, arena) = parallel::lend(arena, inner.iter().map(|(at, slot, _)| *at..at + slot.len()));
+        let (matrices, outside) =
+            parallel::lend(outside.unwrap_or_default(), outer.iter().map(|(i, ..)| *i..i + 1));
+        let outside = is_outside.then(|| Rest::of(&outside));
+        let sight = Sight { machine: self, arena: Rest::of(&arena), outside };
+        let mut tasks = SmallVec::<[_; parallel::MOST]>::new();
+        for ((_, slot, k), numbers) in inner.into_iter().zip(numbers) {
+            tasks.push((k, Destination::Arena(numbers, slot)));
+        }
+        for ((_, transposed, k), matrix) in outer.into_iter().zip(matrices) {
+            let [matrix] = matrix else { continue };
+            let out = if transposed { matrix.rb_mut().transpose_mut() } else { matrix.rb_mut() };
+            tasks.push((k, Destination::Outside(out)));
+        }
+        // In order, so that of several errors the first is told.
+        tasks.sort_unstable_by_key(|(k, _)| *k);
+        parallel::each(&mut tasks, &|(k, to)| {
+            // Large products and copies need none.
+            let mut scratch = Scratch { pivots: &mut [], blocks: &mut [], stack: MemStack::new(&mut []) };
+            self.step(&members[*k], &sight, to.again(), &mut scratch)
+        })
     }
 
     #[inline(always)]
@@ -488,15 +226,20 @@ impl<T: Scalar> Machine<'_, T> {
         mut to: Destination<'_, T>,
         scratch: &mut Scratch<'_, T>,
     ) -> Result<(), Error> {
-        let (par, plan) = (self.par, self.plan);
+        let (par, plan) = (Par::Seq, self.plan);
         let see = |view: &View| sight.view(view);
         let scaled = |alpha: f64, x: T| T::from_f64(alpha) * x;
         let factors = |buffer: usize| sight.buffer(&plan.slots[buffer]);
         match &instruction.kernel {
             Kernel::MatMul { lhs, rhs, alpha, accumulate } => {
-                product(to.matrix(), *accumulate, see(lhs), see(rhs), T::from_f64(*alpha), par);
+                let (a, b, alpha) = (see(lhs), see(rhs), T::from_f64(*alpha));
+                if self.divided() {
+                    parallel::product(to.matrix(), *accumulate, a, b, alpha);
+                } else {
+                    product(to.matrix(), *accumulate, a, b, alpha);
+                }
             }
-            Kernel::Copy { a, alpha } => to.copy(see(a), T::from_f64(*alpha)),
+            Kernel::Copy { a, alpha } => to.copy(see(a), T::from_f64(*alpha), self.divided()),
             Kernel::Elementwise(pass) => {
                 let shape = plan.slots[instruction.dst].shape;
                 let target = match &mut to {
@@ -551,7 +294,7 @@ impl<T: Scalar> Machine<'_, T> {
                 return Ok(());
             }
             Kernel::Factorize { a, alpha, which } => {
-                to.copy(see(a), T::from_f64(*alpha));
+                to.copy(see(a), T::from_f64(*alpha), false);
                 factor::factorize(to.matrix(), &mut scratch.pivots[*which], par, scratch.stack);
                 return Ok(());
             }
@@ -624,6 +367,10 @@ impl<T: Scalar> Machine<'_, T> {
         sources.extend(pass.operands.iter().map(source));
         let mut bad = None;
         let told = self.check_finite.then_some(&mut bad);
+        if told.is_none() && self.divided() {
+            parallel::pass(pass, &sources, target, shape, scratch.blocks);
+            return Ok(());
+        }
         elementwise::run(pass, &sources, target, shape, scratch.blocks, told);
         match bad {
             Some(Bad { step, row, col }) => match pass.steps.get(step) {

@@ -2,6 +2,7 @@
 
 use pullback_tape::{Function, Graph, NodeId, Shape};
 use smallvec::SmallVec;
+use std::ops::Range;
 
 /// A buffer of the plan; buffers whose lifetimes do not meet share memory.
 pub(crate) type Buffer = usize;
@@ -337,6 +338,9 @@ pub(crate) struct Plan {
     pub(crate) code: Vec<Instruction>,
     /// So many instructions depend on constants alone, and come first: they run when the constants are bound.
     pub(crate) constants: usize,
+    /// The instructions divided among threads: those of a group run side by side. Empty if the program is to run
+    /// on one thread.
+    pub(crate) groups: Vec<Range<usize>>,
     pub(crate) slots: Vec<Slot>,
     /// The size of the arena in which all buffers live, in numbers.
     pub(crate) arena: usize,

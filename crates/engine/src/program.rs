@@ -1,33 +1,45 @@
 use crate::kernels::reduce;
-use crate::machine::{Machine, Memory};
+use crate::lower::Target;
+use crate::machine::Machine;
+use crate::memory::Memory;
+use crate::parallel::Pool;
 use crate::plan::{Plan, View};
 use crate::{Definition, Error, Kind, Listing, Scalar, lower};
-use faer::{MatMut, MatRef, Par};
+use faer::{MatMut, MatRef};
 use pullback_tape::{Graph, Shape, Var};
 use std::sync::Arc;
 
-/// On how many threads faer's kernels run.
+/// On how many threads a program runs. Results do not depend on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub enum Parallelism {
     /// On the thread that calls `run`.
     #[default]
     Sequential,
-    /// On this many threads of rayon's global pool.
+    /// On so many threads of the program's own, which its clones share, while the thread that calls `run` waits.
     ///
-    /// faer divides work from about 32³ multiplications on, and handing a product to the pool from outside
-    /// costs about as much as a 100×100 product: it pays for large matrices only, and most when `run` is called
-    /// from inside the pool.
+    /// Products that do not depend on each other run side by side, and large products, copies and elementwise
+    /// operations are divided. A program that has too little work for that starts no threads and runs as if
+    /// [sequential](Parallelism::Sequential): with matrices of less than about 100×100, most do.
     #[cfg(feature = "rayon")]
     Threads(std::num::NonZeroUsize),
 }
 
 impl Parallelism {
-    fn par(self) -> Par {
+    /// Whether there is more than one thread.
+    fn is_several(self) -> bool {
         match self {
-            Parallelism::Sequential => Par::Seq,
+            Parallelism::Sequential => false,
             #[cfg(feature = "rayon")]
-            Parallelism::Threads(n) => Par::Rayon(n),
+            Parallelism::Threads(n) => n.get() > 1,
+        }
+    }
+
+    fn pool(self) -> Result<Option<Pool>, Error> {
+        match self {
+            Parallelism::Sequential => Ok(None),
+            #[cfg(feature = "rayon")]
+            Parallelism::Threads(n) => Pool::new(n).map(Some),
         }
     }
 }
@@ -78,7 +90,8 @@ impl Options {
 /// reference to the tape.
 pub struct Program<T: Scalar> {
     plan: Arc<Plan>,
-    options: Options,
+    /// The threads to run on, if there is work for them.
+    pool: Option<Pool>,
     definitions: Vec<Option<Definition<T>>>,
     check_finite: bool,
     /// Whether the constants are bound, and what depends on them alone is computed.
@@ -110,15 +123,21 @@ impl<T: Scalar> Program<T> {
             None => (Graph::default(), Vec::new()),
         };
         declared.sort();
-        let plan = lower::lower(graph, declared, options.recompute)?;
-        let memory = Memory::new(&plan, options.parallelism.par())?;
+        let target = Target {
+            number: size_of::<T>(),
+            threads: options.parallelism.is_several(),
+            recompute: options.recompute,
+        };
+        let plan = lower::lower(graph, declared, target)?;
+        let memory = Memory::new(&plan)?;
+        let pool = if plan.groups.is_empty() { None } else { options.parallelism.pool()? };
         Ok(Program {
             definitions: vec![None; plan.functions.len()],
             bound: vec![0; plan.inputs.len()],
             check_finite: false,
             constants_bound: plan.constants == 0,
             plan: Arc::new(plan),
-            options,
+            pool,
             memory,
         })
     }
@@ -371,8 +390,12 @@ impl<T: Scalar> Program<T> {
         inputs: &[(&str, MatRef<'_, T>)],
         outside: Option<&mut [MatMut<'_, T>]>,
     ) -> Result<(), Error> {
+        let pool = self.pool.clone();
         let (machine, memory) = self.prepare(constants, inputs)?;
-        machine.run(constants, memory, outside)?;
+        match pool.filter(|_| !constants) {
+            Some(pool) => pool.run(|| machine.run(constants, memory, outside)),
+            None => machine.run(constants, memory, outside),
+        }?;
         self.constants_bound = true;
         Ok(())
     }
@@ -387,7 +410,6 @@ impl<T: Scalar> Program<T> {
         let machine = Machine {
             plan: &self.plan,
             definitions: &self.definitions,
-            par: self.options.parallelism.par(),
             check_finite: self.check_finite,
             inputs,
             bound: &self.bound,
@@ -411,7 +433,7 @@ impl<T: Scalar> Clone for Program<T> {
     fn clone(&self) -> Self {
         Program {
             plan: self.plan.clone(),
-            options: self.options,
+            pool: self.pool.clone(),
             definitions: self.definitions.clone(),
             check_finite: self.check_finite,
             constants_bound: self.constants_bound,

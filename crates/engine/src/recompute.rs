@@ -34,7 +34,7 @@ pub(crate) fn recompute(
             Rewriting::new(&lives, &cut, code, slots, factorizations).run();
         let mut outputs = outputs.to_vec();
         outputs.resize(slots.len(), false);
-        let size = homes::assign(&mut code, &mut slots, &outputs)?;
+        let size = homes::assign(&mut code, &mut slots, &outputs, &[])?;
         if size < best.as_ref().map_or(arena, |best| best.3) {
             best = Some((code, slots, factorizations, size));
         }

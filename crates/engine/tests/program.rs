@@ -770,26 +770,3 @@ fn what_does_not_fit_into_memory() {
     let mut program = Program::<f64>::compile(&[column.norm_squared()]).unwrap();
     assert_eq!(program.run(&[("c", at)]).unwrap().scalar(0), Some(n as f64));
 }
-
-/// Threads change the time that a program takes, and its results by rounding at most.
-#[cfg(feature = "rayon")]
-#[test]
-fn threads_give_the_same_results() {
-    use pullback_engine::{Options, Parallelism};
-    let tape = Tape::new();
-    let (a, b) = (tape.input("A", (200, 200)), tape.input("B", (200, 50)));
-    let k = a * a.t() + 200.0 * tape.identity(200);
-    let outputs = [k.solve(b), k.log_det(), (a * b).tanh()];
-    let at = [
-        faer::Mat::from_fn(200, 200, |i, j| ((7 * i + 3 * j) % 11) as f64 / 11.0 - 0.5),
-        faer::Mat::from_fn(200, 50, |i, j| ((5 * i + 2 * j) % 13) as f64 / 13.0),
-    ];
-    let bound = [("A", at[0].as_ref()), ("B", at[1].as_ref())];
-    let two = Parallelism::Threads(2.try_into().unwrap());
-    let mut threaded = Program::compile_with(&outputs, Options::new().parallelism(two)).unwrap();
-    let mut sequential = Program::compile(&outputs).unwrap();
-    let (threaded, sequential) = (threaded.run(&bound).unwrap(), sequential.run(&bound).unwrap());
-    for (x, y) in threaded.iter().zip(sequential.iter()) {
-        assert!((x - y).norm_max() <= 1e-12 * y.norm_max());
-    }
-}

@@ -28,6 +28,21 @@ pub(crate) enum Source<'a, T> {
 }
 
 impl<'a, T: Scalar> Source<'a, T> {
+    /// The first columns, of so many rows each, and the others.
+    pub(crate) fn split(&self, cols: usize, rows: usize) -> (Self, Self) {
+        match *self {
+            Source::Flat(x) => {
+                let (left, right) = x.split_at(cols * rows);
+                (Source::Flat(left), Source::Flat(right))
+            }
+            Source::Strided(x) => {
+                let (left, right) = x.split_at_col(cols);
+                (Source::Strided(left), Source::Strided(right))
+            }
+            other => (other, other),
+        }
+    }
+
     fn transposed(&self, Shape { rows, cols }: Shape) -> Source<'a, T> {
         match *self {
             Source::Strided(x) => Source::Strided(x.transpose()),

@@ -15,11 +15,10 @@ pub(crate) fn product<T: Scalar>(
     a: MatRef<'_, T>,
     b: MatRef<'_, T>,
     alpha: T,
-    par: Par,
 ) {
     let accumulate = if accumulate { Accum::Add } else { Accum::Replace };
     let large = a.nrows() * a.ncols() * b.ncols() > FROM_LARGE;
-    matmul(dst, accumulate, a, b, alpha, par);
+    matmul(dst, accumulate, a, b, alpha, Par::Seq);
     if large {
         registers::release();
     }

@@ -1,0 +1,121 @@
+//! What a program writes to: one arena for all buffers, and scratch.
+
+use crate::kernels::factor::{self, Pivots};
+use crate::kernels::{elementwise, reduce, small};
+use crate::plan::{Kernel, Plan};
+use crate::{Error, Scalar, parallel};
+use faer::Par;
+use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
+
+/// What a program writes to.
+pub(crate) struct Memory<T> {
+    numbers: Vec<T>,
+    /// Where the arena begins among the numbers: at a cache line.
+    start: usize,
+    len: usize,
+    pivots: Vec<Pivots<T>>,
+    /// Blocks of elementwise passes.
+    blocks: Vec<T>,
+    /// faer's scratch.
+    stack: MemBuffer,
+    stack_size: StackReq,
+}
+
+const CACHE_LINE: usize = 64;
+
+impl<T: Scalar> Memory<T> {
+    pub(crate) fn new(plan: &Plan) -> Result<Self, Error> {
+        let (mut blocks, par) = (0, Par::Seq);
+        let mut stack = StackReq::EMPTY;
+        for instruction in &plan.code {
+            let shape = plan.slots[instruction.dst].shape;
+            stack = stack.or(match &instruction.kernel {
+                Kernel::Elementwise(pass) => {
+                    let divided = !plan.groups.is_empty();
+                    let one = elementwise::scratch(pass);
+                    blocks = blocks.max(if divided { parallel::scratch::<T>(pass, shape) } else { one });
+                    StackReq::EMPTY
+                }
+                Kernel::SumOf { pass, .. } => {
+                    blocks = blocks.max(elementwise::scratch(pass));
+                    StackReq::EMPTY
+                }
+                Kernel::MatMul { lhs, rhs, .. }
+                    if small::is_small(lhs.shape.rows, lhs.shape.cols, rhs.shape.cols) =>
+                {
+                    blocks = blocks.max(4 * small::COPY + shape.rows * shape.cols);
+                    StackReq::EMPTY
+                }
+                Kernel::Factorize { which, .. } => {
+                    factor::factorize_scratch::<T>(plan.factorizations[*which], par)
+                }
+                Kernel::Solve { which, .. } => {
+                    factor::solve_scratch::<T>(plan.factorizations[*which], shape.cols, par)
+                }
+                Kernel::Inverse { which, .. } | Kernel::DefiniteInverse { which, .. } => {
+                    factor::inverse_scratch::<T>(plan.factorizations[*which], par)
+                }
+                Kernel::Sum { .. }
+                | Kernel::Inner { .. }
+                | Kernel::Norm { .. }
+                | Kernel::LogSumExp { .. }
+                | Kernel::Softmax { .. } => {
+                    blocks = blocks.max(reduce::SCRATCH);
+                    StackReq::EMPTY
+                }
+                _ => StackReq::EMPTY,
+            });
+        }
+        let refused = |bytes| Error::OutOfMemory { bytes };
+        let padded = plan.arena.saturating_add(CACHE_LINE / size_of::<T>());
+        let mut numbers = Vec::new();
+        numbers.try_reserve_exact(padded).map_err(|_| refused(padded.saturating_mul(size_of::<T>())))?;
+        numbers.resize(padded, T::default());
+        Ok(Memory {
+            start: numbers.as_ptr().align_offset(CACHE_LINE).min(padded - plan.arena),
+            numbers,
+            len: plan.arena,
+            pivots: plan.factorizations.iter().map(|&it| Pivots::new(it)).collect(),
+            blocks: vec![T::default(); blocks],
+            stack: MemBuffer::try_new(stack).map_err(|_| refused(stack.size_bytes()))?,
+            stack_size: stack,
+        })
+    }
+
+    pub(crate) fn arena(&self) -> &[T] {
+        &self.numbers[self.start..self.start + self.len]
+    }
+
+    /// The arena, and the rest.
+    pub(crate) fn parts(&mut self) -> (&mut [T], Scratch<'_, T>) {
+        let arena = &mut self.numbers[self.start..self.start + self.len];
+        let stack = MemStack::new(&mut self.stack);
+        (arena, Scratch { pivots: &mut self.pivots, blocks: &mut self.blocks, stack })
+    }
+}
+
+/// What instructions work with besides the arena.
+pub(crate) struct Scratch<'a, T> {
+    pub(crate) pivots: &'a mut [Pivots<T>],
+    pub(crate) blocks: &'a mut [T],
+    pub(crate) stack: &'a mut MemStack,
+}
+
+impl<T: Scalar> Clone for Memory<T> {
+    /// Memory of the same size and contents: those of constants outlive a run.
+    fn clone(&self) -> Self {
+        let padded = self.numbers.len();
+        let mut numbers = vec![T::default(); padded];
+        let start = numbers.as_ptr().align_offset(CACHE_LINE).min(padded - self.len);
+        numbers[start..start + self.len].copy_from_slice(self.arena());
+        Memory {
+            start,
+            numbers,
+            len: self.len,
+            pivots: self.pivots.clone(),
+            blocks: self.blocks.clone(),
+            stack: MemBuffer::new(self.stack_size),
+            stack_size: self.stack_size,
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! What an instruction sees: the matrices that it can read, and where it writes.
+
+use crate::kernels::elementwise::{self, Source};
+use crate::kernels::small::{self, Factor, TINY, Tiny, Update};
+use crate::kernels::{tile, transpose};
+use crate::machine::Machine;
+use crate::plan::{Arg, Buffer, Place, Repeat, Slot, Step, View};
+use crate::{Scalar, cost, parallel};
+use faer::prelude::ReborrowMut;
+use faer::{MatMut, MatRef};
+use pullback_tape::Shape;
+
+/// Up to so many entries are few; the scratch of a pass has room for them.
+const FEW: usize = tile::BLOCK;
+
+/// What is left of a slice while parts of it are written to.
+pub(crate) struct Rest<'a, X> {
+    /// What comes before the first of these parts, and what comes after the last, with the place where it begins.
+    pub(crate) before: &'a [X],
+    pub(crate) after: (usize, &'a [X]),
+    /// The pieces between them, if several parts are written to at the same time.
+    pub(crate) between: &'a [(usize, &'a [X])],
+}
+
+impl<'a, X> Rest<'a, X> {
+    pub(crate) fn whole(slice: &'a [X]) -> Self {
+        Rest { before: slice, after: (slice.len(), &[]), between: &[] }
+    }
+
+    pub(crate) fn of(kept: &'a [(usize, &'a [X])]) -> Self {
+        match kept {
+            [(_, before), between @ .., after] => Rest { before, after: *after, between },
+            [(_, whole)] => Rest::whole(whole),
+            [] => Rest::whole(&[]),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self, start: usize, len: usize) -> Option<&'a [X]> {
+        if start + len <= self.before.len() {
+            return self.before.get(start..start + len);
+        }
+        match start.checked_sub(self.after.0) {
+            Some(start) => self.after.1.get(start..start + len),
+            None => self.get_between(start, len),
+        }
+    }
+
+    #[cold]
+    pub(crate) fn get_between(&self, start: usize, len: usize) -> Option<&'a [X]> {
+        let piece = |(place, piece): &(usize, &'a [X])| {
+            let start = start.checked_sub(*place)?;
+            piece.get(start..start + len)
+        };
+        self.between.iter().find_map(piece)
+    }
+}
+
+/// The matrices that an instruction can read: all but its destination, and those of its group.
+pub(crate) struct Sight<'a, 'b, T: Scalar> {
+    pub(crate) machine: &'a Machine<'a, T>,
+    pub(crate) arena: Rest<'a, T>,
+    /// The caller's matrices, if outputs go there.
+    pub(crate) outside: Option<Rest<'a, MatMut<'b, T>>>,
+}
+
+impl<'a, T: Scalar> Sight<'a, '_, T> {
+    #[inline(always)]
+    pub(crate) fn numbers(&self, offset: usize, shape: Shape) -> &'a [T] {
+        self.arena.get(offset, shape.rows * shape.cols).unwrap_or_default()
+    }
+
+    /// All entries of a view in the order of the buffer that holds them, if they are in the arena.
+    #[inline(always)]
+    pub(crate) fn stored(&self, view: &View) -> Option<&'a [T]> {
+        match (view.place, view.repeat, &self.outside) {
+            (Place::Buffer(_), Repeat::No, None) => Some(self.numbers(view.offset, view.shape)),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn buffer(&self, slot: &Slot) -> MatRef<'a, T> {
+        if let (Some(outside), Some((i, transposed))) = (&self.outside, slot.output)
+            && let Some([matrix]) = outside.get(i, 1)
+        {
+            return if transposed { matrix.as_ref().transpose() } else { matrix.as_ref() };
+        }
+        MatRef::from_column_major_slice(
+            self.numbers(slot.offset, slot.shape),
+            slot.shape.rows,
+            slot.shape.cols,
+        )
+    }
+
+    #[inline(always)]
+    pub(crate) fn base(&self, view: &View) -> MatRef<'a, T> {
+        let machine = self.machine;
+        let base = match view.place {
+            Place::Buffer(buffer) => self.buffer(&machine.plan.slots[buffer]),
+            Place::Input(input) => machine.inputs[machine.bound[input]].1,
+            Place::One => MatRef::from_ref(&machine.one),
+        };
+        if view.transposed { base.transpose() } else { base }
+    }
+
+    /// A factor of a small product: where it is if its rows or columns are contiguous, or else copied to `scratch`.
+    #[inline(always)]
+    pub(crate) fn factor<'s>(&self, view: &View, scratch: &'s mut [T]) -> Option<Factor<'s, T>>
+    where
+        'a: 's,
+    {
+        let Shape { rows, cols } = view.shape;
+        if let Some(numbers) = self.stored(view) {
+            return Factor::of_numbers(numbers, rows, cols, view.transposed);
+        }
+        if let (Place::Input(input), Repeat::No) = (view.place, view.repeat) {
+            let matrix = self.machine.inputs[self.machine.bound[input]].1;
+            return Factor::of_matrix(if view.transposed { matrix.transpose() } else { matrix }, scratch);
+        }
+        Factor::of_numbers(self.unusual(view, scratch)?, rows, cols, false)
+    }
+
+    #[inline(never)]
+    pub(crate) fn unusual<'s>(&self, view: &View, scratch: &'s mut [T]) -> Option<&'s [T]> {
+        small::gathered(self.view(view), scratch)
+    }
+
+    /// A copy of a matrix of at most 3×3.
+    #[inline(always)]
+    pub(crate) fn tiny(&self, view: &View) -> Tiny<T> {
+        let Shape { rows, cols } = view.shape;
+        if let Some(numbers) = self.stored(view) {
+            return if view.transposed {
+                Tiny::load(rows, cols, |i, j| numbers[j + i * cols])
+            } else {
+                Tiny::load(rows, cols, |i, j| numbers[i + j * rows])
+            };
+        }
+        let matrix = self.view(view);
+        Tiny::load(rows, cols, |i, j| matrix[(i, j)])
+    }
+
+    /// Whether a buffer is in the arena, and not with the caller.
+    pub(crate) fn is_stored(&self, slot: &Slot) -> bool {
+        self.outside.is_none() || slot.output.is_none()
+    }
+
+    /// The view as an operand of an elementwise pass.
+    pub(crate) fn source(&self, view: &View) -> Source<'a, T> {
+        if view.repeat == Repeat::All {
+            return Source::Constant(self.base(view)[(0, 0)]);
+        }
+        if let (Place::Buffer(buffer), Repeat::No) = (view.place, view.repeat) {
+            // A vector lies in memory in the same way as its transpose.
+            let vector = view.shape.rows == 1 || view.shape.cols == 1;
+            if (vector || !view.transposed) && self.is_stored(&self.machine.plan.slots[buffer]) {
+                return Source::Flat(self.numbers(view.offset, view.shape));
+            }
+        }
+        Source::Strided(self.view(view))
+    }
+
+    /// A pass of one step over few entries, for which preparing the blocks would take longer than the step.
+    pub(crate) fn few(
+        &self,
+        step: &Step,
+        operands: &[View],
+        offset: usize,
+        dst: &mut [T],
+        scratch: &mut [T],
+    ) -> Option<()> {
+        let (len, mut rest) = (dst.len(), scratch);
+        if len > FEW || operands.len() > 2 || self.outside.is_some() {
+            return None;
+        }
+        let mut read: [&[T]; 2] = [&[]; 2];
+        for (read, view) in read.iter_mut().zip(operands) {
+            if view.repeat != Repeat::No || view.transposed {
+                return None;
+            }
+            let (copy, after) = std::mem::take(&mut rest).split_at_mut_checked(len)?;
+            *read = match view.place {
+                Place::Buffer(_) if view.offset == offset => {
+                    copy.copy_from_slice(dst);
+                    copy
+                }
+                Place::Buffer(_) => self.numbers(view.offset, view.shape),
+                Place::Input(input) => {
+                    let matrix = self.machine.inputs[self.machine.bound[input]].1.try_as_col_major()?;
+                    for (j, column) in copy.chunks_exact_mut(matrix.nrows().max(1)).enumerate() {
+                        column.copy_from_slice(matrix.col(j).as_slice());
+                    }
+                    copy
+                }
+                Place::One => return None,
+            };
+            rest = after;
+        }
+        let of = |arg: Arg| match arg {
+            Arg::Operand(i) | Arg::Step(i) => read.get(i).copied().unwrap_or_default(),
+        };
+        elementwise::apply(step, of, dst);
+        Some(())
+    }
+
+    /// A small product, if it is one.
+    #[inline(always)]
+    pub(crate) fn product(
+        &self,
+        dst: &mut [T],
+        (lhs, rhs): (&View, &View),
+        update: Update<T>,
+        scratch: &mut [T],
+    ) -> Option<()> {
+        let (Shape { rows, cols: inner }, cols) = (lhs.shape, rhs.shape.cols);
+        if rows.max(inner).max(cols) <= TINY && rows.min(inner).min(cols) > 1 {
+            self.tiny(lhs).times(&self.tiny(rhs), inner, cols).put(dst, rows, update);
+            return Some(());
+        }
+        let (left, rest) = scratch.split_at_mut_checked(small::COPY)?;
+        let (right, rest) = rest.split_at_mut_checked(small::COPY)?;
+        let copies = rest.split_at_mut_checked(small::COPY)?;
+        small::product(dst, self.factor(lhs, left)?, self.factor(rhs, right)?, update, copies)
+    }
+
+    #[inline(always)]
+    pub(crate) fn view(&self, view: &View) -> MatRef<'a, T> {
+        let base = self.base(view);
+        if view.repeat == Repeat::No { base } else { repeated(base, view) }
+    }
+}
+
+/// The sizes of what is really there.
+impl<T: Scalar> cost::Sizes for Sight<'_, '_, T> {
+    fn view(&self, view: &View) -> Shape {
+        let matrix = Sight::view(self, view);
+        Shape::new(matrix.nrows(), matrix.ncols())
+    }
+
+    fn buffer(&self, buffer: Buffer) -> Shape {
+        let matrix = Sight::buffer(self, &self.machine.plan.slots[buffer]);
+        Shape::new(matrix.nrows(), matrix.ncols())
+    }
+}
+
+fn repeated<'a, T: Scalar>(base: MatRef<'a, T>, view: &View) -> MatRef<'a, T> {
+    match view.repeat {
+        Repeat::No => base,
+        Repeat::Cols => MatRef::from_repeated_col(base.col(0), view.shape.cols),
+        Repeat::Rows => MatRef::from_repeated_row(base.row(0), view.shape.rows),
+        Repeat::All => MatRef::from_repeated_ref(base.get(0, 0), view.shape.rows, view.shape.cols),
+    }
+}
+
+/// Where an instruction writes.
+pub(crate) enum Destination<'a, T> {
+    Arena(&'a mut [T], &'a Slot),
+    Outside(MatMut<'a, T>),
+}
+
+impl<T: Scalar> Destination<'_, T> {
+    /// The same, for a shorter time.
+    pub(crate) fn again(&mut self) -> Destination<'_, T> {
+        match self {
+            Destination::Arena(numbers, slot) => Destination::Arena(numbers, slot),
+            Destination::Outside(matrix) => Destination::Outside(matrix.rb_mut()),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn matrix(&mut self) -> MatMut<'_, T> {
+        match self {
+            Destination::Arena(numbers, slot) => {
+                MatMut::from_column_major_slice_mut(numbers, slot.shape.rows, slot.shape.cols)
+            }
+            Destination::Outside(matrix) => matrix.rb_mut(),
+        }
+    }
+
+    /// Writes `alpha a`, on several threads if that is allowed.
+    pub(crate) fn copy(&mut self, a: MatRef<'_, T>, alpha: T, split: bool) {
+        match self {
+            Destination::Arena(numbers, _) if split => parallel::copy(numbers, a, alpha),
+            _ => transpose::copy(self.matrix(), a, alpha),
+        }
+    }
+}
