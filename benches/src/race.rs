@@ -109,9 +109,9 @@ fn median(mut sample: Vec<f64>) -> f64 {
     }
 }
 
-/// What rounding may explain.
+/// What rounding may explain, in a sum of large terms or behind a factorization too.
 fn tolerance<T: Scalar>() -> f64 {
-    1e3 * T::EPSILON.to_f64()
+    (1e3 * T::EPSILON.to_f64()).max(1e-9)
 }
 
 /// The largest relative distance, in the Frobenius norm, between a loss or gradient and the expected one.
