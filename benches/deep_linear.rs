@@ -134,11 +134,13 @@ fn samples(harness: &mut Harness) {
 #[cfg(feature = "rayon")]
 fn threads(harness: &mut Harness) {
     use pullback::{Options, Parallelism};
+    use pullback_benches::race::Clock;
 
     let note = "Two threads: their time over that of one.";
     let summary =
         Summary::new("Deep linear gradient on two threads", &["L", "N", "d", "one", "two threads"], note);
     let mut group = harness.group("deep_linear_threads", Duration::from_secs(2), summary);
+    group.clock(Clock::Wall);
     let two = Parallelism::Threads(std::num::NonZeroUsize::MIN.saturating_add(1));
     for d in [32, 64, 128, 256, 512] {
         let problem = LazyCell::new(move || Problem::<f64>::new(&[d; 5], d));

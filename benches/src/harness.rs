@@ -7,7 +7,7 @@
 // Criterion's closures have no way to return an error.
 #![allow(clippy::expect_used)]
 
-use crate::race::{Contender, Race};
+use crate::race::{Clock, Contender, Race};
 use crate::summary::Summary;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode};
@@ -45,7 +45,7 @@ impl Harness {
             .significance_level(0.01)
             .warm_up_time(duration / 8)
             .measurement_time(duration);
-        Group { group, summary, summaries: &mut self.summaries }
+        Group { group, clock: Clock::Thread, summary, summaries: &mut self.summaries }
     }
 
     /// Prints the tables.
@@ -61,11 +61,17 @@ impl Harness {
 /// A group of cells and its table.
 pub struct Group<'h> {
     group: BenchmarkGroup<'h, WallTime>,
+    clock: Clock,
     summary: Summary,
     summaries: &'h mut Vec<Summary>,
 }
 
 impl Group<'_> {
+    /// Measures with another clock than that of the thread.
+    pub fn clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
     /// Races the contenders, which are not even called up if the filter leaves this cell out. Its row in the table
     /// begins with `cell`.
     ///
@@ -77,9 +83,10 @@ impl Group<'_> {
         cell: Vec<String>,
         contenders: impl Fn() -> Result<Contenders<'a, T>, Error>,
     ) {
-        let mut race = None;
+        let (clock, mut race) = (self.clock, None);
         self.group.bench_function(id, |bencher| {
-            let race = race.get_or_insert_with(|| Race::new(contenders().expect("the expression conforms")));
+            let race =
+                race.get_or_insert_with(|| Race::new(clock, contenders().expect("the expression conforms")));
             bencher.iter_custom(|rounds| race.run(rounds, WATCHED));
         });
         if let Some(race) = race {
