@@ -60,6 +60,9 @@ impl Problem {
 
 /// The product is cut before a wide factor, `tr((A₂ A₃) (A₄ A₅) (A₆ A₇) (A₈ A₁))`: four small squares, the products
 /// of any three of which, all that the gradients need, take six more small products.
+///
+/// The gradients' transposes are what products without transposed factors yield, which is faster, and so they are
+/// kept: whoever wants them the other way looks at them the other way, and so does Pullback.
 struct ByHand<'p> {
     problem: &'p Problem,
     /// `P₁ = A₂ A₃, …, P₄ = A₈ A₁`
@@ -68,6 +71,7 @@ struct ByHand<'p> {
     halves: [Mat<f64>; 2],
     /// `P₂ P₃ P₄`, `P₃ P₄ P₁`, `P₄ P₁ P₂`, `P₁ P₂ P₃`
     others: [Mat<f64>; 4],
+    /// Transposed.
     gradients: [Mat<f64>; FACTORS],
 }
 
@@ -79,7 +83,7 @@ impl<'p> ByHand<'p> {
             pairs: std::array::from_fn(|_| square()),
             halves: std::array::from_fn(|_| square()),
             others: std::array::from_fn(|_| square()),
-            gradients: problem.factors.each_ref().map(|f| Mat::zeros(f.nrows(), f.ncols())),
+            gradients: problem.factors.each_ref().map(|f| Mat::zeros(f.ncols(), f.nrows())),
         }
     }
 }
@@ -101,8 +105,8 @@ impl Contender<f64> for ByHand<'_> {
         product(&mut others[2], p4, p12);
         product(&mut others[3], p12, p3);
         for (q, rest) in others.iter().enumerate() {
-            product(&mut gradients[wide(q)], rest.transpose(), factors[tall(q)].transpose());
-            product(&mut gradients[tall(q)], factors[wide(q)].transpose(), rest.transpose());
+            product(&mut gradients[wide(q)], factors[tall(q)].as_ref(), rest.as_ref());
+            product(&mut gradients[tall(q)], rest.as_ref(), factors[wide(q)].as_ref());
         }
         release_registers();
         let mut trace = 0.0;
@@ -115,6 +119,6 @@ impl Contender<f64> for ByHand<'_> {
     }
 
     fn results(&mut self) -> (f64, Vec<Mat<f64>>) {
-        (self.run(), self.gradients.to_vec())
+        (self.run(), self.gradients.iter().map(|gradient| gradient.transpose().to_owned()).collect())
     }
 }
