@@ -62,5 +62,5 @@ fn machine() -> String {
     let rustc = Command::new("rustc").arg("--version").output().ok();
     let version = rustc.and_then(|output| String::from_utf8(output.stdout).ok());
     let processor = model.map_or("unknown processor", |(_, name)| name.trim());
-    format!("{processor}, one thread; {}.", version.as_deref().map_or("rustc unknown", str::trim))
+    format!("{processor}; {}.", version.as_deref().map_or("rustc unknown", str::trim))
 }
