@@ -1,39 +1,36 @@
 //! The gradients of a deep linear network: Pullback against the same faer calls by hand.
 //!
 //! ```text
-//! cargo bench                         # all cells, about ten minutes
+//! cargo bench                         # all cells of all benchmarks, about a quarter of an hour
 //! cargo bench -- --quick              # fewer rounds of each
 //! cargo bench -- d512/N1              # the cells whose name matches
 //! cargo bench -- --test               # every contender once
 //! ```
 //!
-//! Every cell is one benchmark of Criterion's, whose iteration is a round of the race between all contenders;
-//! the time that Criterion reports is Pullback's, and the table at the end compares them all.
+//! With `--features pullback-benches/rayon`, a second thread against one.
 
-// Criterion's closures have no way to return an error.
-#![allow(clippy::expect_used)]
-
-use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, SamplingMode};
 use pullback::Scalar;
-use pullback_benches::deep_linear::{ClosedForm, Floor, Problem, Pullback};
-use pullback_benches::race::{Contender, Race};
+use pullback_benches::deep_linear::{ClosedForm, Floor, Problem, Setup};
+use pullback_benches::harness::{Contenders, Group, Harness};
 use pullback_benches::summary::Summary;
 use std::cell::LazyCell;
 use std::time::Duration;
 
-const HEADER: &[&str] = &["L", "type", "N", "d", "floor", "Pullback", "closed form", "naive"];
-
-/// Pullback's position among the contenders.
-const PULLBACK: usize = 1;
-
 /// The multiplications up to which the naive closed form takes part: beyond, it would only take the others' time.
 const NAIVE_LIMIT: f64 = 5e9;
+
+const HEADER: &[&str] = &["L", "type", "N", "d", "floor", "Pullback", "closed form", "naive"];
 
 const NOTE: &str = "\
 Floor: the 3L − 1 products by hand, on memory allocated before. The others: their time over the floor's, the \
 median over many rounds in each of which every contender runs for at least 200 µs, in random order. Closed form: \
 prefix and suffix products computed once. Naive: computed for every layer; — where that would take too long.";
+
+const SAMPLES_HEADER: &[&str] = &["L", "N", "d", "floor", "Pullback", "constant data", "multiplied out"];
+
+const SAMPLES_NOTE: &str = "\
+Floor: as above. Constant data: X and Y are declared constant. Multiplied out: and inner products of sums may be \
+multiplied out (`Rewrites::distribute`).";
 
 /// The widths of the network from input to output, and the number of samples.
 struct Cell {
@@ -42,69 +39,124 @@ struct Cell {
     samples: usize,
 }
 
-fn cells() -> Vec<Cell> {
-    let mut cells = Vec::new();
-    for depth in [4, 32] {
-        for d in [2, 4, 8, 16, 32, 64, 128, 256, 512] {
-            let cell = |samples| Cell { label: d.to_string(), widths: vec![d; depth + 1], samples };
-            cells.extend([cell(1), cell(d)]);
-        }
+impl Cell {
+    fn depth(&self) -> usize {
+        self.widths.len() - 1
     }
-    for widths in [[512, 64, 512, 32, 10], [1024, 16, 1024, 16, 1024]] {
+
+    /// L layers d×d.
+    fn square(depth: usize, d: usize, samples: usize) -> Cell {
+        Cell { label: d.to_string(), widths: vec![d; depth + 1], samples }
+    }
+
+    fn new<const N: usize>(widths: [usize; N], samples: usize) -> Cell {
         let label = widths.map(|d| d.to_string()).join("-");
-        cells.push(Cell { label, widths: widths.to_vec(), samples: 512 });
+        Cell { label, widths: widths.to_vec(), samples }
     }
-    cells
 }
 
-fn contenders<T: Scalar>(problem: &Problem<T>) -> Vec<Box<dyn Contender<T> + '_>> {
-    let mut all: Vec<Box<dyn Contender<T> + '_>> = vec![
+fn contenders<T: Scalar>(problem: &Problem<T>) -> Result<Contenders<'_, T>, pullback::Error> {
+    let mut all: Contenders<'_, T> = vec![
         Box::new(Floor::new(problem)),
-        Box::new(Pullback::new(problem).expect("the layers conform")),
+        Box::new(problem.compiled(Setup::default())?),
         Box::new(ClosedForm::new(problem)),
     ];
     let naive = ClosedForm::naive(problem);
     if naive.multiplications() <= NAIVE_LIMIT {
         all.push(Box::new(naive));
     }
-    all
+    Ok(all)
 }
 
-fn bench<T: Scalar>(group: &mut BenchmarkGroup<'_, WallTime>, cell: &Cell, summary: &mut Summary) {
+fn bench<T: Scalar>(group: &mut Group<'_>, cell: &Cell) {
     let Cell { label, widths, samples } = cell;
-    let (depth, scalar) = (widths.len() - 1, std::any::type_name::<T>());
+    let (depth, scalar) = (cell.depth(), std::any::type_name::<T>());
     // Nothing is prepared for a cell that the filter leaves out.
-    let problem = LazyCell::new(|| Problem::new(widths, *samples));
-    let mut race = None;
-    group.bench_function(format!("L{depth}/{scalar}/d{label}/N{samples}"), |bencher| {
-        let race = race.get_or_insert_with(|| Race::new(contenders::<T>(&problem)));
-        bencher.iter_custom(|rounds| race.run(rounds, PULLBACK));
-    });
-    if let Some(race) = race {
-        let cell = [depth.to_string(), scalar.to_owned(), samples.to_string(), label.clone()];
-        summary.push(cell.to_vec(), race.seconds(), race.ratios());
+    let problem = LazyCell::new(|| Problem::<T>::new(widths, *samples));
+    group.race(
+        format!("L{depth}/{scalar}/d{label}/N{samples}"),
+        vec![depth.to_string(), scalar.to_owned(), samples.to_string(), label.clone()],
+        || contenders(&problem),
+    );
+}
+
+/// As many samples as layers have rows, or one, in both precisions.
+fn layers(harness: &mut Harness) {
+    let summary = Summary::new("Deep linear gradient", HEADER, NOTE);
+    let mut group = harness.group("deep_linear", Duration::from_secs(4), summary);
+    let mut cells = Vec::new();
+    for depth in [4, 32] {
+        for d in [2, 4, 8, 16, 32, 64, 128, 256, 512] {
+            cells.extend([Cell::square(depth, d, 1), Cell::square(depth, d, d)]);
+        }
     }
+    cells.push(Cell::new([512, 64, 512, 32, 10], 512));
+    cells.push(Cell::new([1024, 16, 1024, 16, 1024], 512));
+    for cell in &cells {
+        bench::<f64>(&mut group, cell);
+        bench::<f32>(&mut group, cell);
+    }
+    group.finish();
+}
+
+/// Many more samples than layers have rows.
+fn samples(harness: &mut Harness) {
+    let summary = Summary::new("Deep linear gradient of many samples", SAMPLES_HEADER, SAMPLES_NOTE);
+    let mut group = harness.group("deep_linear_samples", Duration::from_secs(2), summary);
+    let mut cells = Vec::new();
+    for depth in [4, 32] {
+        cells.extend([32, 64, 128, 256].map(|d| Cell::square(depth, d, 10 * d)));
+    }
+    cells.push(Cell::new([784, 256, 64, 10], 6000));
+    cells.push(Cell::square(6, 64, 4096));
+    for cell in &cells {
+        let Cell { label, widths, samples } = cell;
+        let depth = cell.depth();
+        let problem = LazyCell::new(|| Problem::<f64>::new(widths, *samples));
+        group.race(
+            format!("L{depth}/d{label}/N{samples}"),
+            vec![depth.to_string(), samples.to_string(), label.clone()],
+            || {
+                let constant = Setup { constant_data: true, ..Setup::default() };
+                Ok(vec![
+                    Box::new(Floor::new(&problem)),
+                    Box::new(problem.compiled(Setup::default())?),
+                    Box::new(problem.compiled(constant)?),
+                    Box::new(problem.compiled(Setup { distribute: true, ..constant })?),
+                ])
+            },
+        );
+    }
+    group.finish();
+}
+
+/// Two threads over one.
+#[cfg(feature = "rayon")]
+fn threads(harness: &mut Harness) {
+    use pullback::{Options, Parallelism};
+    use pullback_benches::race::Clock;
+
+    let note = "Two threads: their time over that of one.";
+    let summary =
+        Summary::new("Deep linear gradient on two threads", &["L", "N", "d", "one", "two threads"], note);
+    let mut group = harness.group("deep_linear_threads", Duration::from_secs(2), summary);
+    group.clock(Clock::Wall);
+    let two = Parallelism::Threads(std::num::NonZeroUsize::MIN.saturating_add(1));
+    for d in [32, 64, 128, 256, 512] {
+        let problem = LazyCell::new(move || Problem::<f64>::new(&[d; 5], d));
+        group.race(format!("d{d}"), ["4".to_owned(), d.to_string(), d.to_string()].to_vec(), || {
+            let threaded = Setup { options: Options::new().parallelism(two), ..Setup::default() };
+            Ok(vec![Box::new(problem.compiled(Setup::default())?), Box::new(problem.compiled(threaded)?)])
+        });
+    }
+    group.finish();
 }
 
 fn main() {
-    let mut criterion = Criterion::default().without_plots().configure_from_args();
-    let mut summary = Summary::new("Deep linear gradient", HEADER);
-    let mut group = criterion.benchmark_group("deep_linear");
-    group
-        .sampling_mode(SamplingMode::Flat)
-        .sample_size(10)
-        .nresamples(10_000)
-        .significance_level(0.01)
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(4));
-    for cell in &cells() {
-        bench::<f64>(&mut group, cell, &mut summary);
-        bench::<f32>(&mut group, cell, &mut summary);
-    }
-    group.finish();
-    // As Criterion understands its arguments: what is run as a test measures nothing.
-    let given = |flag: &str| std::env::args().any(|argument| argument == flag);
-    if given("--bench") && !given("--test") && !summary.is_empty() {
-        println!("{summary}\n{NOTE}");
-    }
+    let mut harness = Harness::from_args();
+    layers(&mut harness);
+    samples(&mut harness);
+    #[cfg(feature = "rayon")]
+    threads(&mut harness);
+    harness.finish();
 }

@@ -1,11 +1,12 @@
 //! The deep linear network, `½‖W_L ⋯ W₁ X − Y‖²/N`: its value and the gradients of all its layers.
 
+use crate::compiled::{Compiled, as_written};
+use crate::hand::{product, residual};
 use crate::race::Contender;
 use crate::random::Random;
-use pullback::faer::linalg::matmul::matmul;
-use pullback::faer::{Accum, Mat, MatRef, Par};
+use pullback::faer::Mat;
 use pullback::prelude::*;
-use pullback::{Error, Scalar};
+use pullback::{Options, Rewrites, Scalar, compile_with};
 
 /// Layers, samples and targets.
 pub struct Problem<T> {
@@ -51,44 +52,10 @@ impl<T: Scalar> Problem<T> {
     }
 }
 
-/// `dst = lhs rhs`
-fn product<T: Scalar>(dst: &mut Mat<T>, lhs: MatRef<'_, T>, rhs: MatRef<'_, T>) {
-    matmul(dst.as_mut(), Accum::Replace, lhs, rhs, T::from_f64(1.0), Par::Seq);
-}
-
-/// faer's large products leave the upper halves of the vector registers in use, which makes the plain loops after
-/// them several times slower. Whoever writes by hand and measures will find out, so the contenders do.
-fn release_registers() {
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    if let Some(avx) = pulp::core_arch::x86::Avx::try_new() {
-        avx._mm256_zeroupper();
-    }
-}
-
 /// Puts the loss's gradient `(P − Y)/N` in the place of the prediction P, and returns the loss.
-fn residual<T: Scalar>(prediction: &mut Mat<T>, target: &Mat<T>) -> T {
-    const LANES: usize = 8;
+fn squared<T: Scalar>(prediction: &mut Mat<T>, target: &Mat<T>) -> T {
     let mean = T::from_f64(1.0 / target.ncols() as f64);
-    let mut sums = [T::default(); LANES];
-    release_registers();
-    let step = |sum: &mut T, p: &mut T, y: T| {
-        let r = *p - y;
-        *sum += r * r;
-        *p = mean * r;
-    };
-    for j in 0..target.ncols() {
-        let (p_blocks, p_rest) = prediction.col_as_slice_mut(j).as_chunks_mut::<LANES>();
-        let (y_blocks, y_rest) = target.col_as_slice(j).as_chunks::<LANES>();
-        for (p, y) in p_blocks.iter_mut().zip(y_blocks) {
-            for ((sum, p), &y) in sums.iter_mut().zip(p).zip(y) {
-                step(sum, p, y);
-            }
-        }
-        for ((sum, p), &y) in sums.iter_mut().zip(p_rest).zip(y_rest) {
-            step(sum, p, y);
-        }
-    }
-    T::from_f64(0.5) * mean * sums.into_iter().fold(T::default(), |total, sum| total + sum)
+    T::from_f64(0.5) * mean * residual(prediction, target, mean)
 }
 
 /// The floor: the `3L − 1` products of backpropagation, activations first, called by hand.
@@ -114,7 +81,7 @@ impl<T: Scalar> Contender<T> for Floor<'_, T> {
             product(&mut after[0], w.as_ref(), before.last().unwrap_or(x).as_ref());
         }
         let Some(prediction) = activations.last_mut() else { return T::default() };
-        let loss = residual(prediction, y);
+        let loss = squared(prediction, y);
         for (k, w) in weights.iter().enumerate().rev() {
             let (before, after) = activations.split_at_mut(k);
             let h_bar = after[0].as_ref();
@@ -132,41 +99,64 @@ impl<T: Scalar> Contender<T> for Floor<'_, T> {
     }
 }
 
-/// The expression `W_L (⋯ (W₁ X))` and its gradients by Pullback, compiled once.
-pub struct Pullback<'p, T: Scalar> {
-    program: Program<T>,
-    inputs: Vec<(&'p str, MatRef<'p, T>)>,
+/// In which order the products are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Written {
+    /// `W_L (⋯ (W₂ (W₁ X)))`: activations.
+    #[default]
+    FromTheRight,
+    /// `((W_L W_{L−1}) ⋯ W₁) X`
+    FromTheLeft,
 }
 
-impl<'p, T: Scalar> Pullback<'p, T> {
-    /// Records, differentiates and compiles.
+/// What Pullback knows and is allowed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Setup {
+    /// The order in the expression.
+    pub written: Written,
+    /// Whether the order of the products is left as it is.
+    pub as_written: bool,
+    /// Whether X and Y are constants.
+    pub constant_data: bool,
+    /// Whether the loss may be multiplied out.
+    pub distribute: bool,
+    /// How the program is compiled.
+    pub options: Options,
+}
+
+impl<T: Scalar> Problem<T> {
+    /// The expression and its gradients by Pullback, compiled once.
     ///
     /// # Errors
     /// None, for widths that are not out of this world.
-    pub fn new(problem: &'p Problem<T>) -> Result<Self, Error> {
+    pub fn compiled(&self, setup: Setup) -> Result<Compiled<'_, T>, Error> {
         let tape = Tape::new();
-        let input = |name: &str, matrix: &Mat<T>| tape.input(name, matrix.shape());
-        let Problem { names, weights, x, y } = problem;
-        let vars: Vec<Var<'_>> = names.iter().zip(weights).map(|(name, w)| input(name, w)).collect();
-        let prediction = vars.iter().fold(input("X", x), |h, &w| w * h);
-        let loss = losses::squared(prediction, input("Y", y));
-        let layers = names.iter().zip(weights).map(|(name, w)| (name.as_str(), w.as_ref()));
-        Ok(Pullback {
-            program: compile(loss, &vars)?,
-            inputs: layers.chain([("X", x.as_ref()), ("Y", y.as_ref())]).collect(),
-        })
-    }
-}
-
-impl<T: Scalar> Contender<T> for Pullback<'_, T> {
-    fn run(&mut self) -> T {
-        // A failure shows as a loss that differs from the others'.
-        self.program.run(&self.inputs).ok().and_then(|outputs| outputs.scalar(0)).unwrap_or_default()
-    }
-
-    fn results(&mut self) -> (T, Vec<Mat<T>>) {
-        let Ok(outputs) = self.program.run(&self.inputs) else { return Default::default() };
-        (outputs.scalar(0).unwrap_or_default(), outputs.iter().skip(1).map(|g| g.to_owned()).collect())
+        let Problem { weights, x, y, .. } = self;
+        let named = || self.names.iter().map(String::as_str).zip(weights);
+        let data = |name: &str, matrix: &Mat<T>| match setup.constant_data {
+            true => tape.constant(name, matrix.shape()),
+            false => tape.input(name, matrix.shape()),
+        };
+        let vars: Vec<Var<'_>> = named().map(|(name, w)| tape.input(name, w.shape())).collect();
+        let (x_var, y_var) = (data("X", x), data("Y", y));
+        let prediction = match setup.written {
+            Written::FromTheRight => vars.iter().fold(x_var, |h, &w| w * h),
+            Written::FromTheLeft => match vars.iter().copied().rev().reduce(|product, w| product * w) {
+                Some(product) => product * x_var,
+                None => x_var,
+            },
+        };
+        let loss = losses::squared(prediction, y_var);
+        let rewrites = Rewrites::new().distribute(setup.distribute);
+        let program = match setup.as_written {
+            true => as_written(loss, &vars)?,
+            false => compile_with(loss, &vars, rewrites, setup.options)?,
+        };
+        Compiled::new(
+            program,
+            named().map(|(name, w)| (name, w.as_ref())),
+            &[("X", x.as_ref()), ("Y", y.as_ref())],
+        )
     }
 }
 
@@ -282,7 +272,7 @@ impl<T: Scalar> Contender<T> for ClosedForm<'_, T> {
         let depth = self.problem.depth();
         self.compute_prefixes(depth);
         let Some(prediction) = self.prefixes.last_mut() else { return T::default() };
-        let loss = residual(prediction, &self.problem.y);
+        let loss = squared(prediction, &self.problem.y);
         if !self.naive {
             self.compute_suffixes(1);
         }

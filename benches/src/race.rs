@@ -4,6 +4,7 @@ use crate::random::Random;
 use pullback::Scalar;
 use pullback::faer::Mat;
 use std::hint::black_box;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// How long a contender runs before it is another's turn: far above the resolution of the clock, and long
@@ -19,6 +20,31 @@ pub trait Contender<T> {
     fn results(&mut self) -> (T, Vec<Mat<T>>);
 }
 
+/// What time is read from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Clock {
+    /// The time that the calling thread had a processor, where the system tells it: what runs in another process
+    /// meanwhile does not count.
+    Thread,
+    /// The time that passes, for contenders that wait for other threads.
+    Wall,
+}
+
+impl Clock {
+    /// The time since some moment.
+    fn now(self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        match self {
+            #[cfg(target_os = "linux")]
+            Clock::Thread => {
+                let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+                Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+            }
+            _ => START.elapsed(),
+        }
+    }
+}
+
 /// A contender, how often it runs in a turn, and its seconds a run in every round so far.
 struct Lane<'a, T> {
     contender: Box<dyn Contender<T> + 'a>,
@@ -27,17 +53,18 @@ struct Lane<'a, T> {
 }
 
 impl<T> Lane<'_, T> {
-    fn turn(&mut self) -> Duration {
-        let start = Instant::now();
+    fn turn(&mut self, clock: Clock) -> Duration {
+        let start = clock.now();
         for _ in 0..self.runs {
             black_box(self.contender.run());
         }
-        start.elapsed()
+        clock.now().saturating_sub(start)
     }
 }
 
 /// A race between contenders; the first is what the others are measured against.
 pub struct Race<'a, T> {
+    clock: Clock,
     lanes: Vec<Lane<'a, T>>,
     random: Random,
 }
@@ -47,7 +74,7 @@ impl<'a, T: Scalar> Race<'a, T> {
     ///
     /// # Panics
     /// Two contenders disagree: there is nothing to compare.
-    pub fn new(contenders: Vec<Box<dyn Contender<T> + 'a>>) -> Self {
+    pub fn new(clock: Clock, contenders: Vec<Box<dyn Contender<T> + 'a>>) -> Self {
         let mut lanes: Vec<_> =
             contenders.into_iter().map(|contender| Lane { contender, runs: 1, seconds: vec![] }).collect();
         if let Some((first, others)) = lanes.split_first_mut() {
@@ -58,11 +85,11 @@ impl<'a, T: Scalar> Race<'a, T> {
             }
         }
         for lane in &mut lanes {
-            while lane.turn() < TURN {
+            while lane.turn(clock) < TURN {
                 lane.runs *= 2;
             }
         }
-        Race { lanes, random: Random::new(0) }
+        Race { clock, lanes, random: Random::new(0) }
     }
 
     /// Runs some rounds, in each of which every contender has its turn, and returns the sum over the rounds of
@@ -75,7 +102,7 @@ impl<'a, T: Scalar> Race<'a, T> {
             self.random.shuffle(&mut order);
             for &i in &order {
                 let lane = &mut self.lanes[i];
-                let time = lane.turn() / lane.runs;
+                let time = lane.turn(self.clock) / lane.runs;
                 lane.seconds.push(time.as_secs_f64());
                 if i == watched {
                     total += time;
@@ -109,9 +136,9 @@ fn median(mut sample: Vec<f64>) -> f64 {
     }
 }
 
-/// What rounding may explain.
+/// What rounding may explain, in a sum of large terms or behind a factorization too.
 fn tolerance<T: Scalar>() -> f64 {
-    1e3 * T::EPSILON.to_f64()
+    (1e3 * T::EPSILON.to_f64()).max(1e-9)
 }
 
 /// The largest relative distance, in the Frobenius norm, between a loss or gradient and the expected one.

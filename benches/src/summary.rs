@@ -7,13 +7,14 @@ use std::process::Command;
 pub struct Summary {
     title: &'static str,
     header: &'static [&'static str],
+    note: &'static str,
     rows: Vec<Vec<String>>,
 }
 
 impl Summary {
-    /// An empty table with these columns.
-    pub fn new(title: &'static str, header: &'static [&'static str]) -> Self {
-        Summary { title, header, rows: Vec::new() }
+    /// An empty table with these columns, and a note that explains them.
+    pub fn new(title: &'static str, header: &'static [&'static str], note: &'static str) -> Self {
+        Summary { title, header, note, rows: Vec::new() }
     }
 
     /// Adds a row: what was measured, the time of the first contender in seconds, and the others' ratios to it.
@@ -37,7 +38,8 @@ impl fmt::Display for Summary {
         writeln!(f, "## {}\n\n{}\n", self.title, machine())?;
         writeln!(f, "| {} |", self.header.join(" | "))?;
         writeln!(f, "|{}", "---:|".repeat(self.header.len()))?;
-        self.rows.iter().try_for_each(|row| writeln!(f, "| {} |", row.join(" | ")))
+        self.rows.iter().try_for_each(|row| writeln!(f, "| {} |", row.join(" | ")))?;
+        writeln!(f, "\n{}", self.note)
     }
 }
 
@@ -60,5 +62,5 @@ fn machine() -> String {
     let rustc = Command::new("rustc").arg("--version").output().ok();
     let version = rustc.and_then(|output| String::from_utf8(output.stdout).ok());
     let processor = model.map_or("unknown processor", |(_, name)| name.trim());
-    format!("{processor}, one thread; {}.", version.as_deref().map_or("rustc unknown", str::trim))
+    format!("{processor}; {}.", version.as_deref().map_or("rustc unknown", str::trim))
 }

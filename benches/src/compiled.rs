@@ -1,0 +1,93 @@
+//! Pullback's contenders: a compiled program and the matrices on which it runs.
+
+use crate::race::Contender;
+use pullback::faer::{Mat, MatRef};
+use pullback::{Error, Program, Scalar, Var, gradient};
+
+/// A matrix and the name of the input that it is bound to.
+pub type Binding<'p, T> = (&'p str, MatRef<'p, T>);
+
+/// A loss and its gradients as they are written, without a search for a better order.
+///
+/// # Errors
+/// A mistake in the expression.
+pub fn as_written<T: Scalar>(loss: Var<'_>, wrt: &[Var<'_>]) -> Result<Program<T>, Error> {
+    let mut outputs = vec![loss];
+    outputs.extend(gradient(loss, wrt)?);
+    Ok(Program::compile(&outputs)?)
+}
+
+/// Binds what stays the same from run to run; what is returned is bound in every run.
+///
+/// Constants are bound like variables, until a program can keep them.
+fn bind_constants<'p, T: Scalar>(
+    _: &mut Program<T>,
+    constants: &[Binding<'p, T>],
+) -> Result<Vec<Binding<'p, T>>, Error> {
+    Ok(constants.to_vec())
+}
+
+/// A program that was compiled once and hands its results out.
+pub struct Compiled<'p, T: Scalar> {
+    program: Program<T>,
+    inputs: Vec<Binding<'p, T>>,
+}
+
+impl<'p, T: Scalar> Compiled<'p, T> {
+    /// The loss is the program's first output; the gradients follow.
+    ///
+    /// # Errors
+    /// Constants that the program does not have.
+    pub fn new(
+        mut program: Program<T>,
+        variables: impl IntoIterator<Item = Binding<'p, T>>,
+        constants: &[Binding<'p, T>],
+    ) -> Result<Self, Error> {
+        let rest = bind_constants(&mut program, constants)?;
+        Ok(Compiled { program, inputs: variables.into_iter().chain(rest).collect() })
+    }
+}
+
+impl<T: Scalar> Contender<T> for Compiled<'_, T> {
+    fn run(&mut self) -> T {
+        // A failure shows as a loss that differs from the others'.
+        self.program.run(&self.inputs).ok().and_then(|outputs| outputs.scalar(0)).unwrap_or_default()
+    }
+
+    fn results(&mut self) -> (T, Vec<Mat<T>>) {
+        let Ok(outputs) = self.program.run(&self.inputs) else { return Default::default() };
+        (outputs.scalar(0).unwrap_or_default(), outputs.iter().skip(1).map(|g| g.to_owned()).collect())
+    }
+}
+
+/// A program that writes its N results into matrices of the caller's.
+pub struct CompiledInto<'p, T: Scalar, const N: usize> {
+    compiled: Compiled<'p, T>,
+    outputs: [Mat<T>; N],
+}
+
+impl<'p, T: Scalar, const N: usize> CompiledInto<'p, T, N> {
+    /// Allocates what the program writes to.
+    pub fn new(compiled: Compiled<'p, T>) -> Self {
+        let mut shapes = compiled.program.outputs();
+        let outputs =
+            std::array::from_fn(|_| shapes.next().map_or_else(Mat::new, |s| Mat::zeros(s.rows, s.cols)));
+        drop(shapes);
+        CompiledInto { compiled, outputs }
+    }
+}
+
+impl<T: Scalar, const N: usize> Contender<T> for CompiledInto<'_, T, N> {
+    fn run(&mut self) -> T {
+        let Compiled { program, inputs } = &mut self.compiled;
+        let mut outputs = self.outputs.each_mut().map(|matrix| matrix.as_mut());
+        match program.run_into(inputs, &mut outputs) {
+            Ok(()) => self.outputs[0][(0, 0)],
+            Err(_) => T::default(),
+        }
+    }
+
+    fn results(&mut self) -> (T, Vec<Mat<T>>) {
+        (self.run(), self.outputs[1..].to_vec())
+    }
+}
