@@ -65,9 +65,10 @@ impl Recorder {
         let key = self.intern_name(name);
         if let Some(&id) = self.input_of_name.get(&key) {
             let first = self.graph.node(id);
-            let same = |it: Declaration| {
-                it.constant == first.constant && (shape.is_scalar() || it.structure == first.structure)
-            };
+            // Every 1×1 is symmetric.
+            let least = if shape.is_scalar() { Structure::Symmetric } else { Structure::General };
+            let same =
+                |it: Declaration| it.constant == first.constant && it.structure.max(least) == first.structure;
             if first.shape == shape && declaration.is_none_or(same) {
                 return Ok(id);
             }
@@ -450,6 +451,11 @@ impl Recorder {
         self.intern(Op::Add, &[a, b], shape, at)
     }
 
+    /// Whether a matrix is transposed without writing it.
+    fn flips(&self, x: NodeId) -> bool {
+        self.op(x) == Op::Transpose || self.graph.node(x).structure >= Structure::Symmetric
+    }
+
     fn matmul(&mut self, a: NodeId, b: NodeId, shape: Shape, at: At) -> Option<NodeId> {
         let (op_a, op_b) = (self.op(a), self.op(b));
         let inner = self.shape(a).cols;
@@ -461,8 +467,8 @@ impl Recorder {
                 let ones = self.ones(shape, at);
                 Some(self.scale(inner as f64, ones, at))
             }
-            // Aᵀ Bᵀ = (B A)ᵀ
-            (Op::Transpose, Op::Transpose) => {
+            // Aᵀ Bᵀ = (B A)ᵀ, and a symmetric matrix is its own transpose
+            (Op::Transpose, _) | (_, Op::Transpose) if self.flips(a) && self.flips(b) => {
                 let (a, b) = (self.flip(a, at), self.flip(b, at));
                 let product = self.normal(Op::MatMul, &[b, a], shape.transposed(), at);
                 Some(self.flip(product, at))
