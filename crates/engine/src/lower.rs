@@ -438,7 +438,9 @@ impl<'g> Lowering<'g> {
             _ => Kernel::Copy { a: View::ones(term.shape), alpha: 0.0 },
         };
         let dst = dst.unwrap_or_else(|| self.new_buffer(term.shape, node));
-        self.emit_to(dst, node, kernel);
+        // Of a matrix that has no inverse, it is the inverse that is told.
+        let told = if term.op == Op::Inverse { id } else { node };
+        self.emit_to(dst, told, kernel);
         dst
     }
 
