@@ -506,7 +506,7 @@ fn long_chains_take_little_time_and_little_stack() {
 /// A sum among so many factors that what comes of it is too long to be put in order.
 #[test]
 fn no_term_is_lost_in_chains_of_the_longest_kind() {
-    for factors in [10, 31, 32, 33, 149, 150, 298, 299, 300, 301] {
+    for factors in [10, 31, 32, 33, 149, 150, 298, 299, 300, 301, 302] {
         let tape = Tape::new();
         let number = |k: usize| tape.input(&format!("A{k}"), (3, 3));
         let (u, v) = (tape.input("u", (3, 1)), tape.input("v", (3, 1)));
@@ -520,6 +520,10 @@ fn no_term_is_lost_in_chains_of_the_longest_kind() {
         let trace = best(y.trace(), &[]);
         let error = distance(&[y, y.trace()], &[cheap, trace], 1);
         assert!(error < 1e-10, "{factors} factors: {error:e}");
+        // A long chain as a term of the sum.
+        let z = (u * v.t() + left * right) * u;
+        let error = distance(&[z], &[best(z, &[])], 1);
+        assert!(error < 1e-10, "{factors} factors in a term: {error:e}");
     }
 }
 
