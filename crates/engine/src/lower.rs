@@ -218,7 +218,9 @@ impl<'g> Lowering<'g> {
                 // its own goes to the terms of the sum.
                 let joins = sum_of_products && self.plain(arg) == 0
                     || scale && is_output[id.index()] && !inlined && self.plain(arg) <= 1;
-                if joins && self.is_sum_of_products(arg) {
+                // In what is symmetric, half is enough; in what is not, it stays a term of its own.
+                let halves = self.is_symmetric(id) == self.is_symmetric(arg);
+                if joins && halves && self.is_sum_of_products(arg) {
                     self.deferred[arg.index()] = true;
                     self.joined[arg.index()] = true;
                     continue;
@@ -539,7 +541,7 @@ impl<'g> Lowering<'g> {
         let (term, accumulate) = (self.node(id), dst.is_some());
         let kernel = match (term.op, &term.args[..]) {
             (Op::Inverse, &[a]) => {
-                let ((factors, which), _) = self.factorized(a, node);
+                let ((factors, which), _) = self.factorized(a, id);
                 Kernel::DefiniteInverse { factors, which, alpha, accumulate }
             }
             (_, &[a, b]) => {
@@ -555,7 +557,9 @@ impl<'g> Lowering<'g> {
             _ => Kernel::Copy { a: View::ones(term.shape), alpha: 0.0 },
         };
         let dst = dst.unwrap_or_else(|| self.new_buffer(term.shape, node));
-        self.emit_to(dst, node, kernel);
+        // Of a matrix that has no inverse, it is the inverse that is told.
+        let told = if term.op == Op::Inverse { id } else { node };
+        self.emit_to(dst, told, kernel);
         dst
     }
 

@@ -65,9 +65,10 @@ impl Recorder {
         let key = self.intern_name(name);
         if let Some(&id) = self.input_of_name.get(&key) {
             let first = self.graph.node(id);
-            let same = |it: Declaration| {
-                it.constant == first.constant && (shape.is_scalar() || it.structure == first.structure)
-            };
+            // Every 1×1 is symmetric.
+            let least = if shape.is_scalar() { Structure::Symmetric } else { Structure::General };
+            let same =
+                |it: Declaration| it.constant == first.constant && it.structure.max(least) == first.structure;
             if first.shape == shape && declaration.is_none_or(same) {
                 return Ok(id);
             }
@@ -378,13 +379,6 @@ impl Recorder {
         if node.op == Op::Diag { node.args.first().copied() } else { None }
     }
 
-    /// Whether one of two factors is a transpose, and the other is too, or is symmetric.
-    fn all_flip_products(&self, a: NodeId, b: NodeId) -> bool {
-        let transpose = |x: NodeId| self.op(x) == Op::Transpose;
-        let flips = |x: NodeId| transpose(x) || self.graph.node(x).structure >= Structure::Symmetric;
-        (transpose(a) || transpose(b)) && flips(a) && flips(b)
-    }
-
     /// `xᵀ`.
     fn flip(&mut self, x: NodeId, at: At) -> NodeId {
         let shape = self.shape(x).transposed();
@@ -473,6 +467,11 @@ impl Recorder {
         self.intern(Op::Add, &[a, b], shape, at)
     }
 
+    /// Whether a matrix is transposed without writing it.
+    fn flips(&self, x: NodeId) -> bool {
+        self.op(x) == Op::Transpose || self.graph.node(x).structure >= Structure::Symmetric
+    }
+
     fn matmul(&mut self, a: NodeId, b: NodeId, shape: Shape, at: At) -> Option<NodeId> {
         let (op_a, op_b) = (self.op(a), self.op(b));
         let inner = self.shape(a).cols;
@@ -490,7 +489,7 @@ impl Recorder {
                 Some(self.scale(inner as f64, ones, at))
             }
             // Aᵀ Bᵀ = (B A)ᵀ, where a symmetric matrix is its own transpose.
-            _ if self.all_flip_products(a, b) => {
+            (Op::Transpose, _) | (_, Op::Transpose) if self.flips(a) && self.flips(b) => {
                 let (a, b) = (self.flip(a, at), self.flip(b, at));
                 let product = self.normal(Op::MatMul, &[b, a], shape.transposed(), at);
                 Some(self.flip(product, at))

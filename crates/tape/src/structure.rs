@@ -93,7 +93,7 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         // Schur: the entrywise product of semidefinite matrices is semidefinite (Horn & Johnson, §7.5).
         Op::Hadamard if a >= Semidefinite => a.min(b).max(b.unsigned()),
         Op::Hadamard => a.min(b).unsigned(),
-        Op::MatMul => palindrome(graph, args),
+        Op::MatMul | Op::Solve => palindrome(graph, op, args),
         Op::Inverse if a >= Semidefinite => Definite,
         Op::Inverse => a,
         Op::Diag => Symmetric,
@@ -104,7 +104,7 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         Op::Map(f) if shape.is_scalar() => match f {
             Function::Exp | Function::Softplus | Function::Sigmoid => Definite,
             Function::Square | Function::Sqrt | Function::Abs | Function::Relu | Function::Step => {
-                Semidefinite
+                a.max(Semidefinite)
             }
             Function::Recip | Function::PseudoRecip => a,
             _ => Symmetric,
@@ -128,10 +128,10 @@ fn mirrors(graph: &Graph, a: NodeId, b: NodeId) -> bool {
 type Factor = (NodeId, bool, bool);
 
 /// `X S Xᵀ` is symmetric if S is, and semidefinite if S is or if there is no S.
-fn palindrome(graph: &Graph, args: &[NodeId]) -> Structure {
+fn palindrome(graph: &Graph, op: Op, args: &[NodeId]) -> Structure {
     let mut factors: SmallVec<[Factor; LONGEST_CHAIN]> = SmallVec::new();
-    let mut pending: SmallVec<[Factor; LONGEST_CHAIN]> =
-        args.iter().rev().map(|&arg| (arg, false, false)).collect();
+    let factor = |(k, &arg): (usize, &NodeId)| (arg, false, op == Op::Solve && k == 0);
+    let mut pending: SmallVec<[Factor; LONGEST_CHAIN]> = args.iter().enumerate().rev().map(factor).collect();
     while let Some((id, transposed, inverted)) = pending.pop() {
         let node = graph.node(id);
         // In which order the two factors of a product come: the last one pushed comes first.

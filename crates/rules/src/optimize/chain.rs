@@ -4,8 +4,12 @@ use super::cost::{self, Passes};
 use super::page::Page;
 use pullback_tape::{Op, Shape, Structure, Tape, Var};
 
-/// Longer chains keep the order in which they were written: finding the best takes O(n³) time.
+/// Longer chains keep the order in which they were written: finding the best takes O(n³) time. Around a circle there
+/// are twice as many intervals.
 const LONGEST_CHAIN: usize = 300;
+
+/// In longer chains no sum is multiplied out: each is tried.
+const LONGEST_EXPANDED: usize = 32;
 
 /// Sums of more terms are not multiplied out.
 const MOST_TERMS: usize = 6;
@@ -43,7 +47,7 @@ impl Factor {
         }
     }
 
-    fn identity(n: usize) -> Factor {
+    pub(super) fn identity(n: usize) -> Factor {
         Factor { structure: Structure::Definite, ..Factor::ones(Shape::new(n, n)) }
     }
 
@@ -53,7 +57,7 @@ impl Factor {
 
     pub(super) fn flipped(self) -> Factor {
         Factor {
-            transposed: !self.transposed && !self.is_symmetric(),
+            transposed: !self.transposed && !self.is_symmetric() && self.node.is_some(),
             shape: self.shape.transposed(),
             ..self
         }
@@ -147,7 +151,7 @@ impl Opened {
 
     fn push(&mut self, page: &Page<'_>, i: usize, transposed: bool, inverted: bool) {
         let (i, transposed) = match page.op(i) {
-            (Op::Transpose, [Some(x), _]) => (x, !transposed),
+            (Op::Transpose, [Some(x), _]) if !page.is_frozen(i) => (x, !transposed),
             _ => (i, transposed),
         };
         let mut factor = Factor { inverted, ..page.factor(i) };
@@ -246,14 +250,14 @@ impl Mirrors {
 impl Chain {
     fn best(factors: &[Factor], end: End) -> Option<Chain> {
         let len = factors.len();
-        if !(1..=LONGEST_CHAIN).contains(&len) {
-            return None;
-        }
         let mut factors = factors.to_vec();
         if end == End::Trace {
             factors.extend_from_within(..);
         }
         let m = factors.len();
+        if !(1..=LONGEST_CHAIN).contains(&m) {
+            return None;
+        }
         let mirrors = Mirrors::new(&factors);
         let mut costs = vec![0.0; m * m];
         let mut splits = vec![0; m * m];
@@ -268,7 +272,7 @@ impl Chain {
                 varies[i * m + j] = varies[i * m + j - 1] || factors[j].varies;
                 constant[i * m + j] = constant[i * m + j - 1] && factors[j].constant;
                 let (rows, cols) = (factors[i].shape.rows, factors[j].shape.cols);
-                let symmetric = mirrors.palindrome(i, j);
+                let symmetric = rows > 1 && mirrors.palindrome(i, j);
                 let mut best = f64::INFINITY;
                 for k in i..j {
                     let (left, right) = (i * m + k, (k + 1) * m + j);
@@ -284,6 +288,10 @@ impl Chain {
                     let total = match solves {
                         [true, _] => costs[right] + cost::product(rows, inner, cols, passes, false),
                         [_, true] => costs[left] + cost::product(rows, inner, cols, passes, false),
+                        // Back from S S come two products.
+                        _ if mirrors.halves(i, k, j) && mirrors.palindrome(i, k) => {
+                            costs[left] + cost::product(rows, inner, cols, passes, symmetric)
+                        }
                         _ if mirrors.halves(i, k, j) => {
                             costs[left] + cost::mirrored_product(rows, inner, passes)
                         }
@@ -395,21 +403,22 @@ impl Terms {
     /// What is better than the chain that ends at node `root`, if something is, and the nodes that the chain consists
     /// of; `None` if no chain ends there.
     pub(super) fn of(page: &Page<'_>, root: usize) -> Option<(Option<Terms>, Vec<usize>)> {
-        let (mut opened, end, written) = match page.op(root) {
+        // The order of the product if it is square.
+        let (mut opened, end, written, n) = match page.op(root) {
             (Op::MatMul | Op::Solve, _) => {
-                let opened = Opened::new(page, &[(root, false)], Some(root));
+                let (opened, shape) = (Opened::new(page, &[(root, false)], Some(root)), page.shape(root));
                 let written = opened.cost;
-                (opened, End::Product(page.shape(root)), written)
+                (opened, End::Product(shape), written, shape.rows)
             }
             (Op::Trace, [Some(x), _]) => {
-                let opened = Opened::new(page, &[(x, false)], None);
-                let written = opened.cost + page.shape(x).rows as f64;
-                (opened, End::Trace, written)
+                let (opened, n) = (Opened::new(page, &[(x, false)], None), page.shape(x).rows);
+                let written = opened.cost + n as f64;
+                (opened, End::Trace, written, n)
             }
             (Op::Diagonal, [Some(x), _]) => {
-                let opened = Opened::new(page, &[(x, false)], None);
-                let written = opened.cost + page.shape(x).rows as f64;
-                (opened, End::Diagonal, written)
+                let (opened, n) = (Opened::new(page, &[(x, false)], None), page.shape(x).rows);
+                let written = opened.cost + n as f64;
+                (opened, End::Diagonal, written, n)
             }
             (Op::Inner, [Some(x), Some(y)]) if x != y => {
                 let opened = Opened::new(page, &[(x, true), (y, false)], None);
@@ -422,14 +431,13 @@ impl Terms {
                 {
                     return None;
                 }
-                (opened, End::Trace, written)
+                (opened, End::Trace, written, page.shape(x).cols)
             }
             _ => return None,
         };
         opened.links.retain(|&link| link != root);
         if opened.factors.is_empty() {
             // All of them cancelled, and all were square.
-            let n = opened.links.first().map_or(0, |&link| page.shape(link).rows);
             opened.factors.push(Factor::identity(n));
         }
         let kept = Chain::best(&opened.factors, end);
@@ -447,7 +455,8 @@ impl Terms {
             let terms = vec![Term { coefficient: 1.0, scalars: vec![], chain: kept }];
             best = Some((saved, Terms { terms, identity }));
         }
-        for (position, factor) in opened.factors.iter().enumerate() {
+        let expanded = if opened.factors.len() <= LONGEST_EXPANDED { &opened.factors[..] } else { &[] };
+        for (position, factor) in expanded.iter().enumerate() {
             let Some(expansion) = Expansion::of(page, factor) else { continue };
             let shape = match end {
                 End::Product(shape) => shape,
@@ -461,7 +470,11 @@ impl Terms {
                 let mut factors = opened.factors[..position].to_vec();
                 factors.extend(chain);
                 factors.extend_from_slice(&opened.factors[position + 1..]);
-                let Some(chain) = Chain::best(&factors, end) else { break };
+                // A sum that lacks a term is not to be had at any price.
+                let Some(chain) = Chain::best(&factors, end) else {
+                    cost = f64::INFINITY;
+                    break;
+                };
                 cost += chain.cost;
                 terms.push(Term { coefficient, scalars, chain });
             }
@@ -524,7 +537,10 @@ impl Summand {
                 _ => {
                     let opened = Opened::new(page, &[(i, transposed)], opens.then_some(i));
                     links.extend(opened.links);
-                    let (factors, links) = (opened.factors, std::mem::take(&mut links));
+                    let (mut factors, links) = (opened.factors, std::mem::take(&mut links));
+                    if factors.is_empty() {
+                        factors.push(Factor::identity(page.shape(i).rows));
+                    }
                     terms.push(Summand { coefficient, scalars, factors, links });
                 }
             }

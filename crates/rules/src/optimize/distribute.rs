@@ -68,7 +68,8 @@ impl Part {
 
     /// Whether constants stand at an end of what varies.
     fn is_mixed(&self) -> bool {
-        !self.m.is_empty() && !(self.l.is_empty() && self.r.is_empty())
+        let constants = self.l.len() + self.r.len();
+        constants > 0 && !self.m.is_empty()
     }
 }
 

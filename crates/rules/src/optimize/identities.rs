@@ -23,7 +23,8 @@ pub(super) fn of(page: &Page<'_>, i: usize) -> Option<Identity> {
         (Op::Det, (Op::MatMul, [Some(a), Some(b)])) if page.opens(x) && page.shape(a).is_square() => {
             Some(Identity::DetOfProduct(a, b))
         }
-        (Op::LogDet, (Op::Inverse, [Some(a), _])) => Some(Identity::LogDetOfInverse(a)),
+        // Whoever else uses the inverse; but what was asked for has to be met.
+        (Op::LogDet, (Op::Inverse, [Some(a), _])) if !page.is_frozen(x) => Some(Identity::LogDetOfInverse(a)),
         _ => None,
     }
 }

@@ -66,7 +66,7 @@ const ROUNDS: usize = 8;
 /// A chain ends where a value is used elsewhere, named or asked for, so that nothing that is shared is computed
 /// twice. What cannot be improved stays as it is. Values change by rounding only.
 ///
-/// Chains of more than 300 factors keep their order; time is otherwise linear in the number of nodes, and cubic in the
+/// Chains of more than 300 factors, and traces of more than 150, keep their order; time is otherwise linear in the number of nodes, and cubic in the
 /// length of a chain.
 ///
 /// ```

@@ -2,7 +2,9 @@ use super::chain::{Factor, Terms};
 use super::cost::{self, Passes};
 use super::identities;
 use crate::Error;
-use pullback_tape::{Node, Op, Shape, Structure, Tape, Var};
+use pullback_tape::{Node, NodeId, Op, Shape, Structure, Tape, Var};
+use std::cell::RefCell;
+use std::collections::HashSet;
 
 /// The nodes that some expressions need, by index on the tape.
 pub(super) struct Page<'t> {
@@ -13,6 +15,8 @@ pub(super) struct Page<'t> {
     varies: Vec<bool>,
     /// A variable that is no leaf, or what one is computed from: it has to stay what it is.
     frozen: Vec<bool>,
+    /// The variables that are no leaves.
+    asked: Vec<usize>,
 }
 
 /// What takes the place of a node.
@@ -27,10 +31,14 @@ impl<'t> Page<'t> {
         let Some(tape) = outputs.first().map(|output| output.tape()) else { return Ok(None) };
         let roots = outputs.iter().map(|&y| tape.index(y)).collect::<Result<Vec<_>, _>>()?;
         let len = roots.iter().max().map_or(0, |last| last + 1);
-        let mut requested = vec![false; len];
+        let (mut requested, mut asked) = (vec![false; len], Vec::new());
         for &x in wrt {
-            if let Some(slot) = requested.get_mut(tape.index(x)?) {
+            let i = tape.index(x)?;
+            if let Some(slot) = requested.get_mut(i) {
                 *slot = true;
+            }
+            if x.node().is_some_and(|node| !node.args.is_empty()) {
+                asked.push(i);
             }
         }
         let mut page = Page {
@@ -39,6 +47,7 @@ impl<'t> Page<'t> {
             uses: vec![0; len],
             varies: requested.clone(),
             frozen: vec![false; len],
+            asked,
         };
         for root in roots {
             page.uses[root] += 1;
@@ -143,7 +152,8 @@ impl<'t> Page<'t> {
                 if transpose_of(a, b) || transpose_of(b, a) {
                     return cost::mirrored_product(m, k, passes);
                 }
-                cost::product(m, k, n, passes, self.structure(i) != Structure::General)
+                // A 1×1 has no halves.
+                cost::product(m, k, n, passes, m > 1 && self.structure(i) != Structure::General)
             }
             (Op::Solve, [Some(a), Some(b)]) => cost::product(m, m, n, self.passes(a, b), false),
             (Op::Inverse, [Some(a), _]) if self.constant(a) => 0.0,
@@ -166,6 +176,27 @@ impl<'t> Page<'t> {
 
     fn passes(&self, a: usize, b: usize) -> Passes {
         Passes { left: self.varies(a), right: self.varies(b), constant: self.constant(a) && self.constant(b) }
+    }
+
+    /// Whether `new` contains a variable that none of its `parts` does: its gradient would be another one.
+    fn makes_a_variable(&self, new: Var<'t>, parts: &[Var<'t>]) -> bool {
+        if self.asked.is_empty() {
+            return false;
+        }
+        let index = |var: &Var<'t>| self.tape.index(*var).ok();
+        let mut seen: HashSet<usize> = parts.iter().filter_map(index).collect();
+        let mut pending = Vec::from_iter(index(&new));
+        while let Some(i) = pending.pop() {
+            if !seen.insert(i) {
+                continue;
+            }
+            if self.asked.contains(&i) {
+                return true;
+            }
+            let args = self.tape.var(i).and_then(Var::node).map(|node| node.args).unwrap_or_default();
+            pending.extend(args.iter().map(|arg| arg.index()));
+        }
+        false
     }
 
     /// The expressions with everything in place that makes them cheaper.
@@ -201,21 +232,31 @@ impl<'t> Page<'t> {
         let mut images: Vec<Option<Var<'t>>> = vec![None; self.nodes.len()];
         for (i, node) in self.nodes.iter().enumerate() {
             let (Some(node), Some(var)) = (node, self.tape.var(i)) else { continue };
-            let image = |i: usize| images.get(i).copied().flatten().or(self.tape.var(i)).unwrap_or(var);
+            let recorded = self.tape.len();
+            let parts = RefCell::new(Vec::new());
+            let image = |i: usize| {
+                let image = images.get(i).copied().flatten().or(self.tape.var(i)).unwrap_or(var);
+                parts.borrow_mut().push(image);
+                image
+            };
+            let again = || {
+                let args: Vec<_> = node.args.iter().map(|arg| image(arg.index())).collect();
+                let same = |(arg, new): (&NodeId, &Var<'t>)| {
+                    self.tape.var(arg.index()).is_some_and(|old| old.same(*new))
+                };
+                if self.is_frozen(i) || node.args.iter().zip(&args).all(same) {
+                    return var;
+                }
+                self.tape.apply(node.op, &args)
+            };
+            let harmless = |new: &Var<'t>| !self.makes_a_variable(*new, &parts.borrow());
             let new = self.tape.attributed(node.location, || {
-                replace(i, &image).unwrap_or_else(|| {
-                    let args: Vec<_> = node.args.iter().map(|arg| image(arg.index())).collect();
-                    let same = |(arg, new): (&pullback_tape::NodeId, &Var<'t>)| {
-                        self.tape.var(arg.index()).is_some_and(|old| old.same(*new))
-                    };
-                    if self.is_frozen(i) || node.args.iter().zip(&args).all(same) {
-                        return var;
-                    }
-                    self.tape.apply(node.op, &args)
-                })
+                let replaced = replace(i, &image).filter(harmless);
+                replaced.unwrap_or_else(|| Some(again()).filter(harmless).unwrap_or(var))
             });
+            // What had been recorded before has a name of its own, or none.
             if let Some(name) = var.name()
-                && !new.same(var)
+                && self.tape.index(new)? >= recorded
             {
                 new.named(&name);
             }
