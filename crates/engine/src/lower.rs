@@ -168,9 +168,15 @@ impl<'g> Lowering<'g> {
             let is_view = matches!(node.op, Op::Transpose | Op::Scale(_) | Op::ScaleBy)
                 || node.op == Op::MatMul && node.args.iter().any(repeats);
             let passes_on = is_view && self.runs_read[id.index()];
-            for arg in &node.args {
+            for (slot, arg) in node.args.iter().enumerate() {
                 self.uses[arg.index()] += 1;
-                self.runs_read[arg.index()] |= passes_on || !self.constant[id.index()];
+                // Of a matrix that is factorized nothing but the factors is read.
+                let factorized = match node.op {
+                    Op::Inverse | Op::Det | Op::LogDet => true,
+                    Op::Solve => slot == 0,
+                    _ => false,
+                };
+                self.runs_read[arg.index()] |= passes_on || !self.constant[id.index()] && !factorized;
             }
         }
         let mut is_output = vec![false; self.graph.nodes().len()];

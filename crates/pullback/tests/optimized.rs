@@ -151,7 +151,8 @@ fn matrices(tape: &Tape) -> Vec<(String, Mat<f64>)> {
 fn values(outputs: &[Var<'_>]) -> Result<Vec<Mat<f64>>, String> {
     let matrices = matrices(outputs[0].tape());
     let program = Program::<f64>::compile(outputs).map_err(|error| error.to_string())?;
-    let needed: BTreeSet<String> = program.inputs().map(|(name, _)| name.to_owned()).collect();
+    let inputs = program.inputs().chain(program.constants());
+    let needed: BTreeSet<String> = inputs.map(|(name, _)| name.to_owned()).collect();
     let known = matrices.iter().filter(|(name, _)| needed.contains(name));
     let bound: Vec<(&str, MatRef<'_, f64>)> = known.map(|(name, m)| (name.as_str(), m.as_ref())).collect();
     evaluate(outputs, &bound).map_err(|error| error.to_string())
