@@ -54,7 +54,7 @@ impl Problem {
         // (⋯((A₁ A₂) A₃) ⋯) A₈
         let loss = vars.iter().copied().reduce(|product, var| product * var).map(Var::trace);
         let loss = loss.unwrap_or_else(|| tape.scalar(0.0));
-        Compiled::new(compile(loss, &vars)?, named().map(|(name, factor)| (name, factor.as_ref())), &[])
+        Compiled::new(compile(loss, &vars)?, named().map(|(name, factor)| (name, factor.as_ref())))
     }
 }
 

@@ -17,16 +17,6 @@ pub fn as_written<T: Scalar>(loss: Var<'_>, wrt: &[Var<'_>]) -> Result<Program<T
     Ok(Program::compile(&outputs)?)
 }
 
-/// Binds what stays the same from run to run; what is returned is bound in every run.
-///
-/// Constants are bound like variables, until a program can keep them.
-fn bind_constants<'p, T: Scalar>(
-    _: &mut Program<T>,
-    constants: &[Binding<'p, T>],
-) -> Result<Vec<Binding<'p, T>>, Error> {
-    Ok(constants.to_vec())
-}
-
 /// A program that was compiled once and hands its results out.
 pub struct Compiled<'p, T: Scalar> {
     program: Program<T>,
@@ -34,17 +24,21 @@ pub struct Compiled<'p, T: Scalar> {
 }
 
 impl<'p, T: Scalar> Compiled<'p, T> {
-    /// The loss is the program's first output; the gradients follow.
+    /// The loss is the program's first output; the gradients follow. What was declared constant is bound once.
     ///
     /// # Errors
-    /// Constants that the program does not have.
+    /// A constant of another shape.
     pub fn new(
         mut program: Program<T>,
-        variables: impl IntoIterator<Item = Binding<'p, T>>,
-        constants: &[Binding<'p, T>],
+        bindings: impl IntoIterator<Item = Binding<'p, T>>,
     ) -> Result<Self, Error> {
-        let rest = bind_constants(&mut program, constants)?;
-        Ok(Compiled { program, inputs: variables.into_iter().chain(rest).collect() })
+        let is_constant = |name: &str| program.constants().any(|(constant, _)| constant == name);
+        let (constants, inputs): (Vec<_>, Vec<_>) =
+            bindings.into_iter().partition(|(name, _)| is_constant(name));
+        if !constants.is_empty() {
+            program.bind(&constants)?;
+        }
+        Ok(Compiled { program, inputs })
     }
 }
 

@@ -154,8 +154,7 @@ impl<T: Scalar> Problem<T> {
         };
         Compiled::new(
             program,
-            named().map(|(name, w)| (name, w.as_ref())),
-            &[("X", x.as_ref()), ("Y", y.as_ref())],
+            named().map(|(name, w)| (name, w.as_ref())).chain([("X", x.as_ref()), ("Y", y.as_ref())]),
         )
     }
 }

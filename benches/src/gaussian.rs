@@ -40,7 +40,7 @@ impl Problem {
         let tape = Tape::new();
         let (k, y) = (tape.positive_definite("K", self.k.nrows()), tape.input("y", self.y.shape()));
         let loss = 0.5 * (y.t() * k.solve(y) + k.log_det());
-        Compiled::new(compile(loss, &[k])?, [("K", self.k.as_ref()), ("y", self.y.as_ref())], &[])
+        Compiled::new(compile(loss, &[k])?, [("K", self.k.as_ref()), ("y", self.y.as_ref())])
     }
 }
 

@@ -59,7 +59,7 @@ impl Problem {
         let middle = (self.form == Form::Sandwich).then_some(("S", self.s.as_ref()));
         let inputs =
             std::iter::once(("X", self.x.as_ref())).chain(middle).chain([("T", self.target.as_ref())]);
-        Compiled::new(compile(loss, &[x])?, inputs, &[])
+        Compiled::new(compile(loss, &[x])?, inputs)
     }
 }
 

@@ -51,7 +51,7 @@ impl Problem {
         let hidden = (v1 * tape.input("X", x.shape())).add_col(c1).tanh();
         let loss = losses::cross_entropy((v2 * hidden).add_col(c2), tape.input("Y", y.shape()));
         let inputs = parameters.into_iter().chain([("X", x), ("Y", y)]);
-        Compiled::new(compile(loss, &wrt)?, inputs.map(|(name, matrix)| (name, matrix.as_ref())), &[])
+        Compiled::new(compile(loss, &wrt)?, inputs.map(|(name, matrix)| (name, matrix.as_ref())))
     }
 }
 

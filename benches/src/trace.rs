@@ -37,11 +37,7 @@ impl Problem {
     fn compiled(&self) -> Result<Compiled<'_, f64>, Error> {
         let tape = Tape::new();
         let (a, b) = (tape.input("A", self.a.shape()), tape.input("B", self.b.shape()));
-        Compiled::new(
-            compile((a * b).trace(), &[a, b])?,
-            [("A", self.a.as_ref()), ("B", self.b.as_ref())],
-            &[],
-        )
+        Compiled::new(compile((a * b).trace(), &[a, b])?, [("A", self.a.as_ref()), ("B", self.b.as_ref())])
     }
 }
 
