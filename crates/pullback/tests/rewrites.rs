@@ -678,3 +678,22 @@ fn the_order_changes_nothing_but_rounding() {
         }
     }
 }
+
+/// `R X S`, where `X S` is computed anyway: value and gradient of `‖X S Xᵀ − T‖²` take three products.
+#[test]
+fn products_that_are_there_already_are_used() {
+    let tape = Tape::new();
+    let (x, s, t) = (tape.input("X", (20, 20)), tape.symmetric("S", 20), tape.symmetric("T", 20));
+    let loss = (x * s * x.t() - t).norm_squared();
+    let outputs = [loss, gradient(loss, &[x]).unwrap()[0]];
+    let flops = |outputs: &[Var<'_>]| Program::<f64>::compile(outputs).unwrap().product_flops();
+    let product = 2 * 20 * 20 * 20;
+    assert_eq!(flops(&outputs), 5 * product);
+    let cheap = optimize(&outputs, &[]).unwrap();
+    assert_eq!(flops(&cheap), 3 * product);
+    assert!(distance(&outputs, &cheap, 3) < 1e-12);
+    // What nobody else computes is not computed for it.
+    let u = tape.input("u", (20, 1));
+    let outputs = [x * s * u, x * t];
+    assert_eq!(flops(&optimize(&outputs, &[]).unwrap()), product + 4 * 20 * 20);
+}

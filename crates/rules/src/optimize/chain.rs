@@ -3,6 +3,7 @@
 use super::cost::{self, Passes};
 use super::page::Page;
 use pullback_tape::{Op, Shape, Structure, Tape, Var};
+use std::collections::HashMap;
 
 /// Longer chains keep the order in which they were written: finding the best takes O(n³) time. Around a circle there
 /// are twice as many intervals.
@@ -208,7 +209,55 @@ struct Chain {
     cost: f64,
     /// For the factors `i..=j`, at `i * factors.len() + j`: where the last product divides them.
     splits: Vec<usize>,
+    /// Those whose product is there already.
+    known: HashMap<usize, Known>,
     end: End,
+}
+
+/// A node that is a product, and whether its transpose is meant.
+type Known = (usize, bool);
+
+/// The products that are computed in any case, by their factors.
+#[derive(Default)]
+pub(super) struct Products(HashMap<Vec<(usize, bool, bool)>, Known>);
+
+/// Longer products are not looked up.
+const LONGEST_KNOWN: usize = 8;
+
+impl Products {
+    /// Products that several others use stay what they are.
+    pub(super) fn of(page: &Page<'_>) -> Products {
+        let mut products = HashMap::new();
+        for i in page.indices().rev() {
+            let product = matches!(page.op(i).0, Op::MatMul | Op::Solve);
+            // What was asked for would change its gradient if something else were made of it.
+            if page.node(i).is_none() || !product || page.opens(i) || page.is_asked(i) {
+                continue;
+            }
+            let factors = Opened::new(page, &[(i, false)], Some(i)).factors;
+            let flipped: Vec<_> = factors.iter().rev().map(|factor| factor.flipped()).collect();
+            for (factors, transposed) in [(flipped, true), (factors, false)] {
+                if let Some(key) = Products::key(&factors) {
+                    products.insert(key, (i, transposed));
+                }
+            }
+        }
+        Products(products)
+    }
+
+    fn key(factors: &[Factor]) -> Option<Vec<(usize, bool, bool)>> {
+        let known = (2..=LONGEST_KNOWN).contains(&factors.len());
+        let key = |factor: &Factor| Some((factor.node?, factor.transposed, factor.inverted));
+        if known { factors.iter().map(key).collect() } else { None }
+    }
+
+    /// A product of these factors that comes before the node `root`.
+    fn find(&self, factors: &[Factor], root: usize) -> Option<Known> {
+        if self.0.is_empty() {
+            return None;
+        }
+        self.0.get(&Products::key(factors)?).copied().filter(|&(i, _)| i < root)
+    }
 }
 
 /// For every position, how far the factors around it mirror each other.
@@ -248,7 +297,8 @@ impl Mirrors {
 }
 
 impl Chain {
-    fn best(factors: &[Factor], end: End) -> Option<Chain> {
+    /// The best order for a chain that takes the place of node `root`.
+    fn best(page: &Page<'_>, root: usize, factors: &[Factor], end: End) -> Option<Chain> {
         let len = factors.len();
         let mut factors = factors.to_vec();
         if end == End::Trace {
@@ -260,7 +310,7 @@ impl Chain {
         }
         let mirrors = Mirrors::new(&factors);
         let mut costs = vec![0.0; m * m];
-        let mut splits = vec![0; m * m];
+        let (mut splits, mut known) = (vec![0; m * m], HashMap::new());
         let (mut varies, mut constant) = (vec![false; m * m], vec![true; m * m]);
         for (i, factor) in factors.iter().enumerate() {
             costs[i * m + i] = factor.cost();
@@ -302,6 +352,12 @@ impl Chain {
                         splits[i * m + j] = k;
                     }
                 }
+                if best > 0.0
+                    && let Some(product) = page.products.find(&factors[i..=j], root)
+                {
+                    best = 0.0;
+                    known.insert(i * m + j, product);
+                }
                 costs[i * m + j] = best;
             }
         }
@@ -327,7 +383,7 @@ impl Chain {
                 }
             }
         }
-        Some(Chain { factors, cut, len, cost, splits, end })
+        Some(Chain { factors, cut, len, cost, splits, known, end })
     }
 
     fn build<'t>(&self, tape: &'t Tape, image: &dyn Fn(usize) -> Var<'t>) -> Var<'t> {
@@ -352,6 +408,9 @@ impl Chain {
         if i == j {
             let base = first.base(tape, image);
             return if first.inverted { base.inv() } else { base };
+        }
+        if let Some(&(product, transposed)) = self.known.get(&(i * self.factors.len() + j)) {
+            return if transposed { image(product).t() } else { image(product) };
         }
         let k = self.splits[i * self.factors.len() + j];
         let part = |i: usize, j: usize| self.interval(i, j, tape, image);
@@ -440,7 +499,7 @@ impl Terms {
             // All of them cancelled, and all were square.
             opened.factors.push(Factor::identity(n));
         }
-        let kept = Chain::best(&opened.factors, end);
+        let kept = Chain::best(page, root, &opened.factors, end);
         let saved = kept.as_ref().map_or(0.0, |kept| written - kept.cost);
         let mut best: Option<(f64, Terms)> = None;
         if let Some(kept) = kept
@@ -471,7 +530,7 @@ impl Terms {
                 factors.extend(chain);
                 factors.extend_from_slice(&opened.factors[position + 1..]);
                 // A sum that lacks a term is not to be had at any price.
-                let Some(chain) = Chain::best(&factors, end) else {
+                let Some(chain) = Chain::best(page, root, &factors, end) else {
                     cost = f64::INFINITY;
                     break;
                 };
@@ -582,7 +641,7 @@ impl Expansion {
             identity: "(A + B) C = A C + B C",
         };
         for Summand { coefficient, scalars, factors, links } in terms {
-            let chain = Chain::best(&factors, End::Product(factor.shape))?;
+            let chain = Chain::best(page, i, &factors, End::Product(factor.shape))?;
             expansion.kept += chain.cost + factor.shape.rows as f64 * factor.shape.cols as f64;
             expansion.terms.push((coefficient, scalars, factors));
             expansion.links.extend(links);

@@ -61,13 +61,15 @@ const ROUNDS: usize = 8;
 ///   `log |det A⁻¹| = −log |det A|`.
 /// - **Sums.** `(u vᵀ + A⁻¹) X = u (vᵀ X) + A⁻¹ X` where that is cheaper: a sum of products of low rank is never multiplied out
 ///   only to be multiplied again.
+/// - **Shared products.** A part of a chain that is computed for something else anyway costs nothing: `(R X) S = R (X S)`
+///   where `X S` is there already.
 /// - **Constants.** What depends on constants alone costs nothing, as it is computed once.
 ///
 /// A chain ends where a value is used elsewhere, named or asked for, so that nothing that is shared is computed
 /// twice. What cannot be improved stays as it is. Values change by rounding only.
 ///
-/// Chains of more than 300 factors, and traces of more than 150, keep their order; time is otherwise linear in the number of nodes, and cubic in the
-/// length of a chain.
+/// Chains of more than 300 factors, and traces of more than 150, keep their order; time is otherwise linear in the
+/// number of nodes, and cubic in the length of a chain.
 ///
 /// ```
 /// # use pullback_tape::Tape;

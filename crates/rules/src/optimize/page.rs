@@ -1,4 +1,4 @@
-use super::chain::{Factor, Terms};
+use super::chain::{Factor, Products, Terms};
 use super::cost::{self, Passes};
 use super::identities;
 use crate::Error;
@@ -17,6 +17,7 @@ pub(super) struct Page<'t> {
     frozen: Vec<bool>,
     /// The variables that are no leaves.
     asked: Vec<usize>,
+    pub(super) products: Products,
 }
 
 /// What takes the place of a node.
@@ -48,6 +49,7 @@ impl<'t> Page<'t> {
             varies: requested.clone(),
             frozen: vec![false; len],
             asked,
+            products: Products::default(),
         };
         for root in roots {
             page.uses[root] += 1;
@@ -71,6 +73,7 @@ impl<'t> Page<'t> {
             let from_args = |node: &Node| node.args.iter().any(|arg| page.varies[arg.index()]);
             page.varies[i] |= page.nodes[i].as_ref().is_some_and(from_args);
         }
+        page.products = Products::of(&page);
         Ok(Some(page))
     }
 
@@ -117,6 +120,11 @@ impl<'t> Page<'t> {
     /// Whether a node may be taken apart by its only user.
     pub(super) fn opens(&self, i: usize) -> bool {
         self.opens_for(i, 1)
+    }
+
+    /// Whether it is a variable, and no leaf.
+    pub(super) fn is_asked(&self, i: usize) -> bool {
+        self.asked.contains(&i)
     }
 
     pub(super) fn is_frozen(&self, i: usize) -> bool {
@@ -190,7 +198,7 @@ impl<'t> Page<'t> {
             if !seen.insert(i) {
                 continue;
             }
-            if self.asked.contains(&i) {
+            if self.is_asked(i) {
                 return true;
             }
             let args = self.tape.var(i).and_then(Var::node).map(|node| node.args).unwrap_or_default();
