@@ -12,8 +12,8 @@ mod sealed {
 /// The numbers a program computes with: `f32` and `f64`.
 ///
 /// # Accuracy
-/// Elementwise functions are off by at most this many units in the last place, for all arguments, subnormal numbers
-/// included:
+/// Elementwise functions are off by at most this many units in the last place: not proven, but tested on some 60 000
+/// arguments over the whole range, subnormal numbers included.
 ///
 /// | | `f64` | `f32` |
 /// |---|---|---|
