@@ -1,7 +1,7 @@
 //! Races as benchmarks of Criterion's.
 //!
 //! Every cell is one benchmark, whose iteration is a round of the race between all contenders; the time that
-//! Criterion reports is that of the contender in the [second lane](WATCHED), Pullback, and the table at the end
+//! Criterion reports is that of the contender in the second lane, Pullback, and the table at the end
 //! compares them all.
 
 // Criterion's closures have no way to return an error.
