@@ -145,9 +145,7 @@ fn print_derivations(network: &Network<'_>, out: &mut impl Write) -> Result<(), 
 // ---- 3: a plan -------------------------------------------------------------------------------------------
 
 fn print_plan<T: Scalar>(network: &Network<'_>, out: &mut impl Write) -> Result<(), Failure> {
-    let gradients = gradient(network.loss, &network.weights)?;
-    let outputs: Vec<_> = [network.loss].into_iter().chain(gradients).collect();
-    let plan = Program::<T>::compile(&outputs)?.plan().to_string().replace('\n', "\n  ");
+    let plan = compile::<T>(network.loss, &network.weights)?.plan().to_string().replace('\n', "\n  ");
     Ok(writeln!(out, "How the loss (output 0) and its gradients are computed\n  {plan}\n")?)
 }
 
@@ -255,7 +253,7 @@ fn learn<T: Scalar>(
     held_out: &Samples<T>,
     options: &Options,
 ) -> Result<Vec<Moment>, Failure> {
-    let mut program = Program::<T>::compile(&gradient(network.loss, &network.weights)?)?;
+    let mut program = compile::<T>(network.loss, &network.weights)?;
     let (mut known, mut unseen) = (Examiner::new(options, train)?, Examiner::new(options, held_out)?);
     let (rate, momentum) = (T::from_f64(RATE / layers.len() as f64), T::from_f64(MOMENTUM));
     let stride = options.steps.div_ceil(MOMENTS).max(1);
@@ -263,10 +261,12 @@ fn learn<T: Scalar>(
 
     let bar = progress_bar(options.steps);
     for step in 0..=options.steps {
-        let gradients = program.run(&bind(layers, train))?;
+        let outputs = program.run(&bind(layers, train))?;
+        // The first output is the loss.
+        let gradients = || outputs.iter().skip(1);
         if step % stride == 0 || step == options.steps {
             let closed = closed_form(network.kind, layers, train);
-            let errors = gradients.iter().zip(&closed).map(|(g, closed)| relative_error(g, closed)).collect();
+            let errors = gradients().zip(&closed).map(|(g, closed)| relative_error(g, closed)).collect();
             let (train, held_out) = (known.score(layers)?, unseen.score(layers)?);
             if !train.loss.is_finite() {
                 return Err(Failure::Diverged(step));
@@ -278,7 +278,7 @@ fn learn<T: Scalar>(
             break;
         }
         // From here to the end of the loop, and in `run`, nothing is allocated.
-        for (Layer { weight, velocity, .. }, gradient) in layers.iter_mut().zip(gradients.iter()) {
+        for (Layer { weight, velocity, .. }, gradient) in layers.iter_mut().zip(gradients()) {
             zip!(weight, velocity, gradient).for_each(|unzip!(weight, velocity, gradient)| {
                 *velocity = momentum * *velocity - rate * *gradient;
                 *weight += *velocity;
