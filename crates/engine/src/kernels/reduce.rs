@@ -273,15 +273,20 @@ fn column_sum<T: Scalar>(total: &mut Total<T>, tile: Tile, part: &[T]) -> T {
     total.value()
 }
 
-/// Whether two blocks differ in an entry that is a number in both.
-struct Differ<'a, T>(&'a [T], &'a [T]);
+/// Whether a matrix differs from a block in an entry that is a number in both.
+struct Differ<'a, T>(MatRef<'a, T>, &'a [T]);
 
 impl<T: Scalar> Loop for Differ<'_, T> {
     type Output = bool;
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) -> bool {
-        self.0.iter().zip(self.1).fold(false, |found, (&x, &y)| found | differs(x, y))
+        let Differ(a, block) = self;
+        let columns = a.col_iter().zip(block.chunks_exact(a.nrows()));
+        columns.fold(false, |found, (a, block)| match a.try_as_col_major() {
+            Some(a) => a.as_slice().iter().zip(block).fold(found, |found, (&x, &y)| found | differs(x, y)),
+            None => a.iter().zip(block).fold(found, |found, (&x, &y)| found | differs(x, y)),
+        })
     }
 }
 
@@ -295,17 +300,16 @@ pub(crate) fn asymmetry<T: Scalar>(a: MatRef<'_, T>) -> Option<(usize, usize)> {
     const SIDE: usize = 16;
     let a = if a.row_stride() == 1 { a } else { a.transpose() };
     let n = a.nrows();
-    let mut blocks = [[T::default(); SIDE * SIDE]; 2];
+    let mut block = [T::default(); SIDE * SIDE];
     for left in (0..n).step_by(SIDE) {
         for top in (left..n).step_by(SIDE) {
             let (rows, cols) = ((n - top).min(SIDE), (n - left).min(SIDE));
             let tile = Tile { i: top, j: left, rows, cols };
-            let [below, right] = blocks.each_mut().map(|block| &mut block[..tile.len()]);
-            gather(a, tile, below);
-            gather(a.transpose(), tile, right);
-            if vector::run(Differ(below, right)) {
-                let first = below.iter().zip(right).position(|(&x, &mut y)| differs(x, y));
-                return first.map(|k| tile.position(k));
+            let block = &mut block[..tile.len()];
+            gather(a.transpose(), tile, block);
+            if vector::run(Differ(a.submatrix(top, left, rows, cols), block)) {
+                let mut positions = (0..tile.len()).map(|k| tile.position(k)).zip(block);
+                return positions.find_map(|(at, &mut y)| differs(a[at], y).then_some(at));
             }
         }
     }
