@@ -104,10 +104,11 @@ impl<T: Scalar> Loop for Across<'_, T> {
             for i in (0..whole_m).step_by(SIDE) {
                 let square: [[T; SIDE]; SIDE] =
                     std::array::from_fn(|row| chunk(rows.col(i + row).as_slice(), j));
-                for col in 0..SIDE {
+                let turned: [[T; SIDE]; SIDE] =
+                    std::array::from_fn(|col| std::array::from_fn(|row| square[row][col]));
+                for (col, numbers) in turned.iter().enumerate() {
                     let column = to.rb_mut().col_mut(j + col).as_slice_mut();
-                    column[i..i + SIDE]
-                        .copy_from_slice(&std::array::from_fn::<_, SIDE, _>(|row| square[row][col]));
+                    column[i..i + SIDE].copy_from_slice(numbers);
                 }
             }
         }
