@@ -363,8 +363,15 @@ impl<'g> Lowering<'g> {
     /// What an output is read from: a buffer that holds it whole, or transposed.
     fn output(&mut self, id: NodeId) -> View {
         let value = self.value(id);
-        let stored = value.view.buffer().is_some() && value.view.repeat == Repeat::No && value.alpha == 1.0;
-        if stored { value.view } else { self.copy(value, id) }
+        let view = value.view;
+        if view.buffer().is_some() && view.repeat == Repeat::No && value.alpha == 1.0 {
+            return view;
+        }
+        // In the order of its source, of which the transpose is handed out.
+        if view.transposed {
+            return self.copy(Value { view: view.transpose(), ..value }, id).transpose();
+        }
+        self.copy(value, id)
     }
 
     // ---- nodes -------------------------------------------------------------------------------------------

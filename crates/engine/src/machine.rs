@@ -21,6 +21,11 @@ fn is_small(lhs: &View, rhs: &View) -> bool {
     small::is_small(lhs.shape.rows, lhs.shape.cols, rhs.shape.cols)
 }
 
+/// Whether the view shows all entries of something that is no vector.
+fn is_matrix(view: &View) -> bool {
+    view.repeat == Repeat::No && view.shape.rows.min(view.shape.cols) > 1
+}
+
 /// Memory in which a product for a matrix outside is put together, with what is there if it is added to.
 #[inline(never)]
 fn staged<'s, T: Scalar>(
@@ -271,8 +276,11 @@ impl<T: Scalar> Machine<'_, T> {
             Kernel::Inner { a, b, alpha } => {
                 // In the order in which a is stored.
                 let (a, b) = if a.transposed { (a.transpose(), b.transpose()) } else { (*a, *b) };
-                let (x, y) = (sight.source(&a), sight.source(&b));
-                let inner = reduce::inner(&x, Some(&y), a.shape, scratch.blocks);
+                let inner = if b.transposed && is_matrix(&a) && is_matrix(&b) {
+                    reduce::inner_across(see(&a), see(&b), scratch.blocks)
+                } else {
+                    reduce::inner(&sight.source(&a), Some(&sight.source(&b)), a.shape, scratch.blocks)
+                };
                 to.matrix()[(0, 0)] = scaled(*alpha, inner);
             }
             Kernel::Sum { a, alpha } => {
@@ -294,8 +302,9 @@ impl<T: Scalar> Machine<'_, T> {
                 return Ok(());
             }
             Kernel::Factorize { a, alpha, which } => {
-                to.copy(see(a), T::from_f64(*alpha), false);
-                factor::factorize(to.matrix(), &mut scratch.pivots[*which], par, scratch.stack);
+                let pivots = &mut scratch.pivots[*which];
+                factor::load(to.matrix(), see(a), T::from_f64(*alpha), pivots.method);
+                factor::factorize(to.matrix(), pivots, par, scratch.stack);
                 return Ok(());
             }
             Kernel::Solve { factors: packed, which, transposed } => {
@@ -311,7 +320,7 @@ impl<T: Scalar> Machine<'_, T> {
             Kernel::DefiniteInverse { factors: packed, which, alpha, accumulate } => {
                 self.check_invertible(&scratch.pivots[*which], instruction)?;
                 let (packed, alpha) = (factors(*packed), T::from_f64(*alpha));
-                factor::definite_inverse(to.matrix(), *accumulate, packed, alpha, par, scratch.stack);
+                factor::definite_inverse(to.matrix(), *accumulate, packed, alpha, par, scratch.blocks);
                 // The other triangle comes later.
                 return Ok(());
             }

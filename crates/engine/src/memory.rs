@@ -14,7 +14,7 @@ pub(crate) struct Memory<T> {
     start: usize,
     len: usize,
     pivots: Vec<Pivots<T>>,
-    /// Blocks of elementwise passes.
+    /// Blocks of entries, and matrices that one instruction needs besides its operands.
     blocks: Vec<T>,
     /// faer's scratch.
     stack: MemBuffer,
@@ -52,8 +52,12 @@ impl<T: Scalar> Memory<T> {
                 Kernel::Solve { which, .. } => {
                     factor::solve_scratch::<T>(plan.factorizations[*which], shape.cols, par)
                 }
-                Kernel::Inverse { which, .. } | Kernel::DefiniteInverse { which, .. } => {
-                    factor::inverse_scratch::<T>(plan.factorizations[*which], par)
+                Kernel::Inverse { which, .. } => {
+                    factor::inverse_scratch::<T>(plan.factorizations[*which].n, par)
+                }
+                Kernel::DefiniteInverse { .. } => {
+                    blocks = blocks.max(shape.rows * shape.cols);
+                    StackReq::EMPTY
                 }
                 Kernel::Sum { .. }
                 | Kernel::Inner { .. }
@@ -67,16 +71,20 @@ impl<T: Scalar> Memory<T> {
             });
         }
         let refused = |bytes| Error::OutOfMemory { bytes };
+        let zeros = |len: usize| -> Result<Vec<T>, Error> {
+            let mut numbers = Vec::new();
+            numbers.try_reserve_exact(len).map_err(|_| refused(len.saturating_mul(size_of::<T>())))?;
+            numbers.resize(len, T::default());
+            Ok(numbers)
+        };
         let padded = plan.arena.saturating_add(CACHE_LINE / size_of::<T>());
-        let mut numbers = Vec::new();
-        numbers.try_reserve_exact(padded).map_err(|_| refused(padded.saturating_mul(size_of::<T>())))?;
-        numbers.resize(padded, T::default());
+        let numbers = zeros(padded)?;
         Ok(Memory {
             start: numbers.as_ptr().align_offset(CACHE_LINE).min(padded - plan.arena),
             numbers,
             len: plan.arena,
             pivots: plan.factorizations.iter().map(|&it| Pivots::new(it)).collect(),
-            blocks: vec![T::default(); blocks],
+            blocks: zeros(blocks)?,
             stack: MemBuffer::try_new(stack).map_err(|_| refused(stack.size_bytes()))?,
             stack_size: stack,
         })

@@ -1,7 +1,7 @@
 //! Factors of square matrices, by LU or Cholesky, and what is computed from them.
 
 use super::reduce::sum_of_sizes;
-use super::registers;
+use super::{registers, transpose};
 use crate::Scalar;
 use crate::plan::{Factorization, Method};
 use faer::dyn_stack::{MemStack, StackReq};
@@ -9,8 +9,6 @@ use faer::linalg::cholesky::llt::{self, factor::LltError};
 use faer::linalg::lu::partial_pivoting as lu;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::triangular_inverse::invert_lower_triangular;
-use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
-use faer::mat::AsMatMut;
 use faer::perm::PermRef;
 use faer::prelude::{Reborrow, ReborrowMut};
 use faer::traits::math_utils::sqrt;
@@ -62,10 +60,18 @@ pub(crate) fn solve_scratch<T: Scalar>(
     }
 }
 
-pub(crate) fn inverse_scratch<T: Scalar>(Factorization { method, n }: Factorization, par: Par) -> StackReq {
-    match method {
-        Method::Lu => lu::inverse::inverse_scratch::<usize, T>(n, par),
-        Method::Cholesky => temp_mat_scratch::<T>(n, n),
+pub(crate) fn inverse_scratch<T: Scalar>(n: usize, par: Par) -> StackReq {
+    lu::inverse::inverse_scratch::<usize, T>(n, par)
+}
+
+/// Of a matrix to be factorized, `to = alpha a`: for Cholesky the lower triangle, as nothing else is read.
+pub(crate) fn load<T: Scalar>(mut to: MatMut<'_, T>, a: MatRef<'_, T>, alpha: T, method: Method) {
+    if method == Method::Lu || a.row_stride() != 1 {
+        return transpose::copy(to, a, alpha);
+    }
+    for j in 0..a.ncols() {
+        let rows = a.nrows() - j;
+        transpose::copy(to.rb_mut().submatrix_mut(j, j, rows, 1), a.submatrix(j, j, rows, 1), alpha);
     }
 }
 
@@ -81,6 +87,9 @@ pub(crate) fn factorize<T: Scalar>(mut a: MatMut<'_, T>, p: &mut Pivots<T>, par:
             p.vanishing = vanishing(a.rb(), &mut p.work);
         }
         Method::Cholesky => {
+            for (k, entry) in p.work.iter_mut().enumerate() {
+                *entry = a[(k, k)];
+            }
             let pivots = llt::factor::cholesky_in_place(
                 a.rb_mut(),
                 Default::default(),
@@ -90,34 +99,23 @@ pub(crate) fn factorize<T: Scalar>(mut a: MatMut<'_, T>, p: &mut Pivots<T>, par:
             );
             registers::release();
             p.vanishing = match pivots {
-                Ok(_) => not_positive(a.rb(), &mut p.work),
+                Ok(_) => not_positive(a.rb(), &p.work),
                 Err(LltError::NonPositivePivot { index }) => Some(index),
             };
         }
     }
 }
 
-/// The first pivot of Cholesky's factors that is zero to working precision; `work` has room for n numbers.
+/// The first pivot of Cholesky's factors that is zero to working precision, from the diagonal of what was factorized.
 ///
 /// `aₖₖ = Σⱼ lₖⱼ²`, and the pivot `lₖₖ²` is what is left of it after the other terms are taken off: no more than a few
 /// rounding errors of `aₖₖ` say nothing (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §10.1).
-fn not_positive<T: Scalar>(factors: MatRef<'_, T>, work: &mut [T]) -> Option<usize> {
+fn not_positive<T: Scalar>(factors: MatRef<'_, T>, diagonal: &[T]) -> Option<usize> {
     let suspicious = T::from_f64(4.0) * T::EPSILON;
-    // By columns, which are contiguous.
-    work.fill(T::default());
-    for j in 0..factors.ncols() {
-        let Some(column) = factors.col(j).try_as_col_major() else { continue };
-        for (sum, &entry) in work.iter_mut().zip(column.as_slice()).skip(j) {
-            *sum += entry * entry;
-        }
-    }
-    (0..)
-        .zip(work)
-        .find(|(k, sum)| {
-            let pivot = factors[(*k, *k)];
-            pivot * pivot <= suspicious * **sum
-        })
-        .map(|(k, _)| k)
+    (0..factors.nrows()).zip(diagonal).find_map(|(k, &entry)| {
+        let pivot = factors[(k, k)];
+        (pivot * pivot <= suspicious * entry).then_some(k)
+    })
 }
 
 /// The first pivot that is zero to working precision; `work` has room for 3n numbers.
@@ -201,19 +199,21 @@ pub(crate) fn inverse<T: Scalar>(
     registers::release();
 }
 
-/// The lower triangle of `dst = alpha A⁻¹`, or of `dst += alpha A⁻¹`, from `A = L Lᵀ`: it is `L⁻ᵀ L⁻¹`.
+/// The lower triangle of `dst = alpha A⁻¹`, or of `dst += alpha A⁻¹`, from `A = L Lᵀ`: it is `L⁻ᵀ L⁻¹`. `work` has
+/// n² numbers.
 pub(crate) fn definite_inverse<T: Scalar>(
     dst: MatMut<'_, T>,
     accumulate: bool,
     factors: MatRef<'_, T>,
     alpha: T,
     par: Par,
-    stack: &mut MemStack,
+    work: &mut [T],
 ) {
     let accumulate = if accumulate { Accum::Add } else { Accum::Replace };
     let (lower, upper) = (BlockStructure::TriangularLower, BlockStructure::TriangularUpper);
-    let (mut inverse, _) = temp_mat_zeroed::<T, _, _>(factors.nrows(), factors.ncols(), stack);
-    let mut inverse = inverse.as_mat_mut();
+    let n = factors.nrows();
+    // Above the diagonal is whatever was there before, and nobody reads it.
+    let mut inverse = MatMut::from_column_major_slice_mut(&mut work[..n * n], n, n);
     invert_lower_triangular(inverse.rb_mut(), factors, par);
     let inverse = inverse.rb();
     triangular::matmul(dst, lower, accumulate, inverse.transpose(), upper, inverse, lower, alpha, par);

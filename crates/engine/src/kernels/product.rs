@@ -1,6 +1,6 @@
 //! Products of matrices.
 
-use super::registers;
+use super::{registers, transpose};
 use crate::Scalar;
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
@@ -39,9 +39,9 @@ pub(crate) fn symmetric_product<T: Scalar>(
     registers::release();
 }
 
-/// Copies the lower triangle to the upper one, in blocks that fit into the first-level cache.
+/// Copies the lower triangle to the upper one.
 pub(crate) fn mirror<T: Scalar>(mut a: MatMut<'_, T>) {
-    const BLOCK: usize = 32;
+    const BLOCK: usize = 8;
     let n = a.nrows();
     for first in (0..n).step_by(BLOCK) {
         let end = (first + BLOCK).min(n);
@@ -54,22 +54,7 @@ pub(crate) fn mirror<T: Scalar>(mut a: MatMut<'_, T>) {
         let (_, right, below, _) = a.rb_mut().split_at_mut(end, end);
         let (_, right) = right.split_at_row_mut(first);
         let (_, below) = below.split_at_col_mut(first);
-        transpose(right, below.rb());
-    }
-}
-
-/// `dst = aᵀ` of a matrix with few columns.
-fn transpose<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>) {
-    for j in 0..dst.ncols() {
-        let row = a.row(j);
-        match dst.rb_mut().col_mut(j).try_as_col_major_mut() {
-            Some(column) => {
-                for (i, entry) in column.as_slice_mut().iter_mut().enumerate() {
-                    *entry = row[i];
-                }
-            }
-            None => dst.rb_mut().col_mut(j).copy_from(row.transpose()),
-        }
+        transpose::copy(right, below.rb().transpose(), T::from_f64(1.0));
     }
 }
 

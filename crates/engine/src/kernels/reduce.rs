@@ -3,7 +3,7 @@
 //! Every sum is taken in an order that depends on the shape alone: not on strides, not on the processor.
 
 use super::elementwise::Source;
-use super::tile::{BLOCK, Tile};
+use super::tile::{BLOCK, PANEL, Tile};
 use super::transpose::{gather, scatter};
 use super::vector::{self, Loop};
 use crate::Scalar;
@@ -101,8 +101,22 @@ pub(crate) fn inner<T: Scalar>(
     total.value()
 }
 
+/// `Σ aᵢⱼ bᵢⱼ` in square tiles, for matrices of which one is stored by columns and one by rows; `blocks` has
+/// [`SCRATCH`] numbers.
+pub(crate) fn inner_across<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, blocks: &mut [T]) -> T {
+    let (a_block, b_block) = blocks.split_at_mut(PANEL);
+    let mut total = Total::default();
+    for tile in Tile::panels(Shape::new(a.nrows(), a.ncols())) {
+        let [a_block, b_block] = [&mut *a_block, &mut *b_block].map(|block| &mut block[..tile.len()]);
+        gather(a, tile, a_block);
+        gather(b, tile, b_block);
+        total.add(vector::run(BlockSum(a_block, Some(b_block))));
+    }
+    total.value()
+}
+
 /// The scratch of a reduction.
-pub(crate) const SCRATCH: usize = 2 * BLOCK;
+pub(crate) const SCRATCH: usize = 2 * PANEL;
 
 /// `√Σ aᵢⱼ²`, safe against overflow; `blocks` has [`SCRATCH`] numbers.
 pub(crate) fn norm<T: Scalar>(a: &Source<'_, T>, shape: Shape, blocks: &mut [T]) -> T {
@@ -259,32 +273,43 @@ fn column_sum<T: Scalar>(total: &mut Total<T>, tile: Tile, part: &[T]) -> T {
     total.value()
 }
 
+/// Whether a matrix differs from a block in an entry that is a number in both.
+struct Differ<'a, T>(MatRef<'a, T>, &'a [T]);
+
+impl<T: Scalar> Loop for Differ<'_, T> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) -> bool {
+        let Differ(a, block) = self;
+        let columns = a.col_iter().zip(block.chunks_exact(a.nrows()));
+        columns.fold(false, |found, (a, block)| match a.try_as_col_major() {
+            Some(a) => a.as_slice().iter().zip(block).fold(found, |found, (&x, &y)| found | differs(x, y)),
+            None => a.iter().zip(block).fold(found, |found, (&x, &y)| found | differs(x, y)),
+        })
+    }
+}
+
+#[inline(always)]
+fn differs<T: Scalar>(x: T, y: T) -> bool {
+    (x < y) | (x > y)
+}
+
 /// An entry below the diagonal that differs from its mirror image. A NaN is not counted as a difference.
 pub(crate) fn asymmetry<T: Scalar>(a: MatRef<'_, T>) -> Option<(usize, usize)> {
-    // Both blocks of a pair stay in the first-level cache.
-    const BLOCK: usize = 16;
+    const SIDE: usize = 16;
     let a = if a.row_stride() == 1 { a } else { a.transpose() };
     let n = a.nrows();
-    let differs = |x: T, y: T| x.partial_cmp(&y).is_some_and(|order| order.is_ne());
-    for left in (0..n).step_by(BLOCK) {
-        for top in (left..n).step_by(BLOCK) {
-            let (rows, cols) = ((n - top).min(BLOCK), (n - left).min(BLOCK));
-            let (below, right) = (a.submatrix(top, left, rows, cols), a.submatrix(left, top, cols, rows));
-            let mut found = false;
-            for j in 0..cols {
-                match below.col(j).try_as_col_major() {
-                    Some(column) => {
-                        for (i, &entry) in column.as_slice().iter().enumerate() {
-                            found |= differs(entry, right[(j, i)]);
-                        }
-                    }
-                    None => found |= (0..rows).any(|i| differs(below[(i, j)], right[(j, i)])),
-                }
-            }
-            if found {
-                let pairs = (0..cols).flat_map(|j| (0..rows).map(move |i| (i, j)));
-                let first = pairs.into_iter().find(|&(i, j)| differs(below[(i, j)], right[(j, i)]));
-                return first.map(|(i, j)| (top + i, left + j));
+    let mut block = [T::default(); SIDE * SIDE];
+    for left in (0..n).step_by(SIDE) {
+        for top in (left..n).step_by(SIDE) {
+            let (rows, cols) = ((n - top).min(SIDE), (n - left).min(SIDE));
+            let tile = Tile { i: top, j: left, rows, cols };
+            let block = &mut block[..tile.len()];
+            gather(a.transpose(), tile, block);
+            if vector::run(Differ(a.submatrix(top, left, rows, cols), block)) {
+                let mut positions = (0..tile.len()).map(|k| tile.position(k)).zip(block);
+                return positions.find_map(|(at, &mut y)| differs(a[at], y).then_some(at));
             }
         }
     }

@@ -3,14 +3,11 @@
 //! Read against the order in which it is stored, a large matrix costs a cache line for every entry, and a page for as many. In
 //! square tiles every line is read once, and used whole.
 
-use super::tile::{PANEL, Tile};
+use super::tile::Tile;
+use super::vector::{self, Loop};
 use crate::Scalar;
 use faer::prelude::{Reborrow, ReborrowMut};
 use faer::{MatMut, MatRef};
-use pullback_tape::Shape;
-
-/// Up to so many entries a transpose is copied entry by entry.
-const SMALL: usize = 256;
 
 /// Whether a matrix is stored by rows, so that reading along its columns is slow.
 pub(crate) fn is_crosswise<T: Scalar>(x: MatRef<'_, T>) -> bool {
@@ -32,19 +29,8 @@ pub(crate) fn gather<T: Scalar>(from: MatRef<'_, T>, tile: Tile, block: &mut [T]
             }
         }
     } else {
-        let row = |i: usize| from.transpose().col(i).try_as_col_major().map_or(&[][..], |row| row.as_slice());
-        let whole = tile.rows / 4 * 4;
-        for i in (0..whole).step_by(4) {
-            let rows = row(i).iter().zip(row(i + 1)).zip(row(i + 2)).zip(row(i + 3));
-            for (column, (((&a, &b), &c), &d)) in block.chunks_exact_mut(tile.rows).zip(rows) {
-                column[i..i + 4].copy_from_slice(&[a, b, c, d]);
-            }
-        }
-        for i in whole..tile.rows {
-            for (to, &from) in block[i..].iter_mut().step_by(tile.rows).zip(row(i)) {
-                *to = from;
-            }
-        }
+        let to = MatMut::from_column_major_slice_mut(block, tile.rows, tile.cols);
+        vector::run(Across { to, from });
     }
 }
 
@@ -73,19 +59,17 @@ pub(crate) fn copy<T: Scalar>(mut to: MatMut<'_, T>, from: MatRef<'_, T>, alpha:
     if to.row_stride() != 1 && to.col_stride() == 1 {
         return copy(to.transpose_mut(), from.transpose(), alpha);
     }
-    let shape = Shape::new(to.nrows(), to.ncols());
-    if is_crosswise(from) && shape.rows * shape.cols > SMALL {
-        let mut block = [T::default(); PANEL];
-        for tile in Tile::panels(shape) {
-            let block = &mut block[..tile.len()];
-            gather(from, tile, block);
-            block.iter_mut().for_each(|x| *x = alpha * *x);
-            scatter(block, tile, to.rb_mut());
+    let one = alpha == T::from_f64(1.0);
+    if is_crosswise(from) && to.row_stride() == 1 {
+        vector::run(Across { to: to.rb_mut(), from });
+        if !one {
+            to.col_iter_mut().for_each(|column| column.iter_mut().for_each(|x| *x = alpha * *x));
         }
         return;
     }
     for (mut to, from) in to.col_iter_mut().zip(from.col_iter()) {
         match (to.rb_mut().try_as_col_major_mut(), from.rb().try_as_col_major()) {
+            (Some(to), Some(from)) if one => to.as_slice_mut().copy_from_slice(from.as_slice()),
             (Some(to), Some(from)) => {
                 for (to, &from) in to.as_slice_mut().iter_mut().zip(from.as_slice()) {
                     *to = alpha * from;
@@ -94,4 +78,55 @@ pub(crate) fn copy<T: Scalar>(mut to: MatMut<'_, T>, from: MatRef<'_, T>, alpha:
             _ => to.iter_mut().zip(from.iter()).for_each(|(to, &from)| *to = alpha * from),
         }
     }
+}
+
+/// Rows and columns of a square that is transposed in registers.
+const SIDE: usize = 8;
+
+/// `to = from` of a matrix that is stored by rows, to one that is stored by columns.
+struct Across<'a, T> {
+    to: MatMut<'a, T>,
+    from: MatRef<'a, T>,
+}
+
+impl<T: Scalar> Loop for Across<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let rows = self.from.transpose();
+        let (Some(mut to), Some(rows)) = (self.to.try_as_col_major_mut(), rows.try_as_col_major()) else {
+            return;
+        };
+        let (m, n) = (to.nrows(), to.ncols());
+        let (whole_m, whole_n) = (m / SIDE * SIDE, n / SIDE * SIDE);
+        for j in (0..whole_n).step_by(SIDE) {
+            for i in (0..whole_m).step_by(SIDE) {
+                let square: [[T; SIDE]; SIDE] =
+                    std::array::from_fn(|row| chunk(rows.col(i + row).as_slice(), j));
+                let turned: [[T; SIDE]; SIDE] =
+                    std::array::from_fn(|col| std::array::from_fn(|row| square[row][col]));
+                for (col, numbers) in turned.iter().enumerate() {
+                    let column = to.rb_mut().col_mut(j + col).as_slice_mut();
+                    column[i..i + SIDE].copy_from_slice(numbers);
+                }
+            }
+        }
+        // What is left at the right, and at the bottom.
+        for i in 0..whole_m {
+            for j in whole_n..n {
+                to[(i, j)] = rows[(j, i)];
+            }
+        }
+        for j in 0..n {
+            for i in whole_m..m {
+                to[(i, j)] = rows[(j, i)];
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn chunk<T: Scalar>(x: &[T], start: usize) -> [T; SIDE] {
+    x.get(start..).and_then(|x| x.first_chunk()).copied().unwrap_or_default()
 }
