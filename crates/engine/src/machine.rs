@@ -68,7 +68,24 @@ impl<T: Scalar> Machine<'_, T> {
             let (arena, mut scratch) = memory.parts();
             return self.run_groups(arena, outside, &mut scratch);
         }
-        self.run_code(if constants { first } else { rest }, memory, outside)
+        if constants || self.check_finite || outside.is_some() || self.plan.stretches.is_empty() {
+            return self.run_code(if constants { first } else { rest }, memory, outside);
+        }
+        self.run_stretches(rest, memory)
+    }
+
+    /// Runs the code, with what is brief in stretches.
+    fn run_stretches(&self, code: &[Instruction], memory: &mut Memory<T>) -> Result<(), Error> {
+        let stretches = &self.plan.stretches;
+        let (numbers, mut scratch) = memory.parts_with_copies();
+        stretches.copy(numbers, |input| self.inputs[self.bound[input]].1);
+        let mut i = 0;
+        loop {
+            i += stretches.run(i, numbers, scratch.blocks);
+            let Some(instruction) = code.get(i) else { return Ok(()) };
+            self.alone(instruction, numbers, None, &mut scratch)?;
+            i += 1;
+        }
     }
 
     /// The flops of an instruction, counted from the matrices that its kernel receives.

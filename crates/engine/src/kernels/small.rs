@@ -3,7 +3,7 @@
 //! A matrix is read by its columns. A left factor that is not stored column by column, in columns that whole registers
 //! fill, is copied first, which takes far less time than the product.
 
-use super::lanes::{Full, available, full, half, lanes};
+use super::lanes::{Full, Lanes, available, full, half, lanes};
 use crate::Scalar;
 use faer::{ContiguousFwd, MatRef};
 use pulp::{Simd, WithSimd};
@@ -198,6 +198,88 @@ pub(crate) fn product<'a, T: Scalar>(
         };
     }
     run::<T>(rows, Tiles(&mut Product { dst, a, b, rows, inner, cols, update, scratch }))
+}
+
+/// The sizes of a product of an m×k and a k×n.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    pub(crate) rows: usize,
+    pub(crate) inner: usize,
+    pub(crate) cols: usize,
+}
+
+/// [`product`] inside a loop that is compiled for the widest registers already, of factors that are stored column by
+/// column, or whose transposes are.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "it is inlined")]
+pub(crate) fn within<T: Scalar, F: Simd, H: Simd>(
+    full: F,
+    half: H,
+    dst: &mut [T],
+    a: (&[T], bool),
+    b: (&[T], bool),
+    Sizes { rows, inner, cols }: Sizes,
+    update: Update<T>,
+    scratch: &mut [T],
+) -> Option<()> {
+    // The usual sizes have loops of their own, without any end to be found.
+    match (rows, inner, cols) {
+        (2, 2, 2) => return tiny(dst, a, b, Sizes { rows: 2, inner: 2, cols: 2 }, update),
+        (3, 3, 3) => return tiny(dst, a, b, Sizes { rows: 3, inner: 3, cols: 3 }, update),
+        (2.., 2.., 2..) if rows.max(inner).max(cols) <= TINY => {
+            return tiny(dst, a, b, Sizes { rows, inner, cols }, update);
+        }
+        _ => {}
+    }
+    let (left, right) = scratch.split_at_mut_checked(COPY)?;
+    let scratch = (left, right);
+    let (a, b) =
+        (Factor::of_numbers(a.0, rows, inner, a.1)?, Factor::of_numbers(b.0, inner, cols, b.1)?);
+    let wide = |numbers: usize| 2 * numbers > lanes::<T, F>();
+    if rows == 1 && cols > 1 {
+        let product = &mut Slim { dst, a: b.stored, b: a.stored.col(0).as_slice(), update };
+        return match (b.transposed, wide(if b.transposed { cols } else { inner })) {
+            (true, true) => BySum(product).with_simd(full),
+            (true, false) => BySum(product).with_simd(half),
+            (false, true) => ByDots(product).with_simd(full),
+            (false, false) => ByDots(product).with_simd(half),
+        };
+    }
+    if cols == 1 || inner == 1 {
+        let product = &mut Slim { dst, a: a.stored, b: b.stored.col(0).as_slice(), update };
+        return match (cols == 1, a.transposed) {
+            (true, false) if wide(rows) => BySum(product).with_simd(full),
+            (true, false) => BySum(product).with_simd(half),
+            (true, true) if wide(inner) => ByDots(product).with_simd(full),
+            (true, true) => ByDots(product).with_simd(half),
+            (false, _) if wide(rows) => Outer(product).with_simd(full),
+            (false, _) => Outer(product).with_simd(half),
+        };
+    }
+    let mut product = Product { dst, a, b, rows, inner, cols, update, scratch };
+    if wide(rows) { Tiles(&mut product).with_simd(full) } else { Tiles(&mut product).with_simd(half) }
+}
+
+/// A product of matrices of at most 3×3.
+#[inline(always)]
+fn tiny<T: Scalar>(
+    dst: &mut [T],
+    (a, a_transposed): (&[T], bool),
+    (b, b_transposed): (&[T], bool),
+    Sizes { rows, inner, cols }: Sizes,
+    update: Update<T>,
+) -> Option<()> {
+    let (dst, a, b) = (dst.get_mut(..rows * cols)?, a.get(..rows * inner)?, b.get(..inner * cols)?);
+    let a = match a_transposed {
+        true => Tiny::load(rows, inner, |i, j| a[j + i * inner]),
+        false => Tiny::load(rows, inner, |i, j| a[i + j * rows]),
+    };
+    let b = match b_transposed {
+        true => Tiny::load(inner, cols, |i, j| b[j + i * cols]),
+        false => Tiny::load(inner, cols, |i, j| b[i + j * inner]),
+    };
+    a.times(&b, inner, cols).put(dst, rows, update);
+    Some(())
 }
 
 /// Runs a kernel on the registers that so many numbers fill best.
@@ -585,7 +667,7 @@ impl<T: Scalar> WithSimd for Outer<'_, '_, T> {
 
 /// Copies the columns of a matrix into columns of the given height.
 #[inline(always)]
-fn copy<T: Scalar, S: Simd>(from: ByColumns<'_, T>, mut to: &mut [T], height: usize) {
+pub(crate) fn copy<T: Lanes, S: Simd>(from: ByColumns<'_, T>, mut to: &mut [T], height: usize) {
     for j in 0..from.ncols() {
         let (column, from) = (to.get_mut(..height).unwrap_or_default(), from.col(j).as_slice());
         let vectors = T::vectors::<S>(from);
