@@ -6,11 +6,14 @@
 use crate::kernels::elementwise;
 use crate::kernels::lanes::{Wide, copy_columns, wide};
 use crate::kernels::reduce;
-use crate::kernels::small::{self, COPY, Update};
+use crate::kernels::small::{self, COPY, Factor, Update};
 use crate::plan::{Arg, Input, Instruction, Kernel, Place, Repeat, Slot, Step, View};
 use crate::Scalar;
 use faer::MatRef;
 use std::ops::Range;
+
+/// Inputs of more entries are not copied for products with vectors.
+const SLIM: usize = 16;
 
 /// What a brief instruction does.
 #[derive(Clone, Debug)]
@@ -28,8 +31,16 @@ enum Action {
 struct Brief {
     action: Action,
     dst: Range<usize>,
-    a: Range<usize>,
-    b: Range<usize>,
+    a: Operand,
+    b: Operand,
+}
+
+/// What a brief instruction reads.
+#[derive(Clone, PartialEq, Debug)]
+enum Operand {
+    Numbers(Range<usize>),
+    /// An input where it is.
+    Input(usize),
 }
 
 /// The brief instructions of a plan.
@@ -57,13 +68,21 @@ impl Stretches {
                 Place::Input(input) => few(view) && !inputs[input].constant,
                 Place::One => false,
             };
-            let flat = matches!(action, Action::Product { .. });
-            let fits = |view: &View| view.repeat == Repeat::No && (flat || few(view) && !view.transposed);
+            let is_product = matches!(action, Action::Product { .. });
+            let fits = |view: &View| view.repeat == Repeat::No && (is_product || few(view) && !view.transposed);
+            // A product with a vector takes no longer than a copy.
+            let slim = |view: &View| {
+                let extents = [a.shape.rows, a.shape.cols, b.shape.cols];
+                is_product && extents.contains(&1) && view.shape.rows * view.shape.cols > SLIM
+            };
             if !(known(a) && known(b) && fits(a) && fits(b)) {
                 return None;
             }
             let mut place = |view: &View| {
                 let start = match view.place {
+                    Place::Input(input) if slim(view) && places[input].is_none() => {
+                        return Operand::Input(input);
+                    }
                     Place::Input(input) => *places[input].get_or_insert_with(|| {
                         let start = arena + found.copies;
                         found.copied.push((input, start));
@@ -73,7 +92,7 @@ impl Stretches {
                     }),
                     _ => view.offset,
                 };
-                start..start + view.shape.rows * view.shape.cols
+                Operand::Numbers(start..start + view.shape.rows * view.shape.cols)
             };
             Some(Brief { action, dst: slot.offset..slot.offset + slot.len(), a: place(a), b: place(b) })
         });
@@ -95,9 +114,15 @@ impl Stretches {
 
     /// Runs the stretch that begins with this instruction; returns how many are in it.
     #[inline(always)]
-    pub(crate) fn run<T: Scalar>(&self, first: usize, numbers: &mut [T], blocks: &mut [T]) -> usize {
+    pub(crate) fn run<'a, T: Scalar>(
+        &self,
+        first: usize,
+        numbers: &mut [T],
+        blocks: &mut [T],
+        input: impl Fn(usize) -> MatRef<'a, T>,
+    ) -> usize {
         match self.briefs.get(first..) {
-            Some(briefs @ [Some(_), ..]) => wide(Stretch { briefs, numbers, blocks }),
+            Some(briefs @ [Some(_), ..]) => wide(Stretch { briefs, numbers, blocks, input }),
             _ => 0,
         }
     }
@@ -131,20 +156,21 @@ fn action(kernel: &Kernel) -> Option<(Action, &View, &View)> {
 }
 
 /// Brief instructions, up to the first that is not.
-struct Stretch<'a, T> {
+struct Stretch<'a, T, I> {
     briefs: &'a [Option<Brief>],
     numbers: &'a mut [T],
     blocks: &'a mut [T],
+    input: I,
 }
 
-impl<T: Scalar> Wide for Stretch<'_, T> {
+impl<'i, T: Scalar, I: Fn(usize) -> MatRef<'i, T>> Wide for Stretch<'_, T, I> {
     type Output = usize;
 
     #[inline(always)]
     fn run<const FUSED: bool, F: pulp::Simd, H: pulp::Simd>(self, full: F, half: H) -> usize {
         for (i, brief) in self.briefs.iter().enumerate() {
             let Some(brief) = brief else { return i };
-            if one::<FUSED, T, F, H>(full, half, brief, self.numbers, self.blocks).is_none() {
+            if one::<FUSED, T, F, H>(full, half, brief, self.numbers, self.blocks, &self.input).is_none() {
                 return i;
             }
         }
@@ -154,37 +180,56 @@ impl<T: Scalar> Wide for Stretch<'_, T> {
 
 /// Runs one instruction; none if it has to be run in another way.
 #[inline(always)]
-fn one<const FUSED: bool, T: Scalar, F: pulp::Simd, H: pulp::Simd>(
+fn one<'i, const FUSED: bool, T: Scalar, F: pulp::Simd, H: pulp::Simd>(
     full: F,
     half: H,
     brief: &Brief,
     numbers: &mut [T],
     blocks: &mut [T],
+    input: &impl Fn(usize) -> MatRef<'i, T>,
 ) -> Option<()> {
     let Brief { action, dst, a, b } = brief;
     let (before, rest) = numbers.split_at_mut_checked(dst.start)?;
     let (out, after) = rest.split_at_mut_checked(dst.len())?;
     let (before, after) = (&*before, &*after);
-    let get = |range: &Range<usize>| match range.start.checked_sub(dst.end) {
-        Some(start) => after.get(start..)?.get(..range.len()),
-        None => before.get(range.start..range.end),
+    let get = |operand: &Operand| match operand {
+        Operand::Numbers(range) => match range.start.checked_sub(dst.end) {
+            Some(start) => after.get(start..)?.get(..range.len()),
+            None => before.get(range.start..range.end),
+        },
+        Operand::Input(_) => None,
     };
+    let is_dst = |operand: &Operand| matches!(operand, Operand::Numbers(range) if range == dst);
     match action {
         Action::Product { shape, transposed, alpha, accumulate } => {
             let update = Update { alpha: T::from_f64(*alpha), accumulate: *accumulate };
-            let (a, b) = ((get(a)?, transposed.0), (get(b)?, transposed.1));
-            small::within(full, half, out, a, b, *shape, update, blocks)
+            if let (Some(a), Some(b)) = (get(a), get(b)) {
+                let (a, b) = ((a, transposed.0), (b, transposed.1));
+                return small::within(full, half, out, a, b, *shape, update, blocks);
+            }
+            let (left, rest) = blocks.split_at_mut_checked(COPY)?;
+            let (right, rest) = rest.split_at_mut_checked(COPY)?;
+            let factor = |operand, rows, cols, transposed, copy| match operand {
+                &Operand::Input(i) => {
+                    let matrix = input(i);
+                    Factor::of_matrix(if transposed { matrix.transpose() } else { matrix }, copy)
+                }
+                numbers => Factor::of_numbers(get(numbers)?, rows, cols, transposed),
+            };
+            let a = factor(a, shape.rows, shape.inner, transposed.0, left)?;
+            let b = factor(b, shape.inner, shape.cols, transposed.1, right)?;
+            small::product(out, a, b, update, rest.split_at_mut_checked(COPY)?)
         }
         Action::Step(step) => {
             let copied = blocks.get_mut(..out.len())?;
             // The result may take the place of an operand.
-            let own = a == dst || b == dst;
+            let own = is_dst(a) || is_dst(b);
             if own {
                 copied.copy_from_slice(out);
             }
             let copied = &*copied;
-            let a = if a == dst { copied } else { get(a)? };
-            let b = if b == dst { copied } else { get(b)? };
+            let a = if is_dst(a) { copied } else { get(a)? };
+            let b = if is_dst(b) { copied } else { get(b)? };
             let of = |arg: Arg| match arg {
                 Arg::Operand(0) | Arg::Step(_) => a,
                 Arg::Operand(_) => b,

@@ -78,10 +78,11 @@ impl<T: Scalar> Machine<'_, T> {
     fn run_stretches(&self, code: &[Instruction], memory: &mut Memory<T>) -> Result<(), Error> {
         let stretches = &self.plan.stretches;
         let (numbers, mut scratch) = memory.parts_with_copies();
-        stretches.copy(numbers, |input| self.inputs[self.bound[input]].1);
+        let input = |input: usize| self.inputs[self.bound[input]].1;
+        stretches.copy(numbers, input);
         let mut i = 0;
         loop {
-            i += stretches.run(i, numbers, scratch.blocks);
+            i += stretches.run(i, numbers, scratch.blocks, input);
             let Some(instruction) = code.get(i) else { return Ok(()) };
             self.alone(instruction, numbers, None, &mut scratch)?;
             i += 1;

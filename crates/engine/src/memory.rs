@@ -69,7 +69,7 @@ impl<T: Scalar> Memory<T> {
             });
         }
         if !plan.stretches.is_empty() {
-            blocks = blocks.max(2 * small::COPY);
+            blocks = blocks.max(4 * small::COPY);
         }
         let refused = |bytes| Error::OutOfMemory { bytes };
         let all = plan.arena.saturating_add(plan.stretches.copies);

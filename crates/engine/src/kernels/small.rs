@@ -233,9 +233,10 @@ pub(crate) fn within<T: Scalar, F: Simd, H: Simd>(
     }
     let (left, right) = scratch.split_at_mut_checked(COPY)?;
     let scratch = (left, right);
-    let (a, b) =
-        (Factor::of_numbers(a.0, rows, inner, a.1)?, Factor::of_numbers(b.0, inner, cols, b.1)?);
     let wide = |numbers: usize| 2 * numbers > lanes::<T, F>();
+    let (a_numbers, b_numbers) = (a, b);
+    let a = Factor::of_numbers(a.0, rows, inner, a.1)?;
+    let b = Factor::of_numbers(b.0, inner, cols, b.1)?;
     if rows == 1 && cols > 1 {
         let product = &mut Slim { dst, a: b.stored, b: a.stored.col(0).as_slice(), update };
         return match (b.transposed, wide(if b.transposed { cols } else { inner })) {
@@ -256,8 +257,30 @@ pub(crate) fn within<T: Scalar, F: Simd, H: Simd>(
             (false, _) => Outer(product).with_simd(half),
         };
     }
-    let mut product = Product { dst, a, b, rows, inner, cols, update, scratch };
-    if wide(rows) { Tiles(&mut product).with_simd(full) } else { Tiles(&mut product).with_simd(half) }
+    match (rows, inner, cols) {
+        (4, 4, 4) => square::<T, F, H, 4>(full, half, dst, a_numbers, b_numbers, update, scratch),
+        (8, 8, 8) => square::<T, F, H, 8>(full, half, dst, a_numbers, b_numbers, update, scratch),
+        (16, 16, 16) => square::<T, F, H, 16>(full, half, dst, a_numbers, b_numbers, update, scratch),
+        _ => product(dst, a, b, update, scratch),
+    }
+}
+
+/// A product of two matrices of order `N`, from 4 on.
+#[inline(always)]
+fn square<T: Scalar, F: Simd, H: Simd, const N: usize>(
+    full: F,
+    half: H,
+    dst: &mut [T],
+    a: (&[T], bool),
+    b: (&[T], bool),
+    update: Update<T>,
+    scratch: (&mut [T], &mut [T]),
+) -> Option<()> {
+    let a = Factor::of_numbers(a.0.get(..N * N)?, N, N, a.1)?;
+    let b = Factor::of_numbers(b.0.get(..N * N)?, N, N, b.1)?;
+    let dst = dst.get_mut(..N * N)?;
+    let mut product = Product { dst, a, b, rows: N, inner: N, cols: N, update, scratch };
+    if 2 * N > lanes::<T, F>() { Tiles(&mut product).with_simd(full) } else { Tiles(&mut product).with_simd(half) }
 }
 
 /// A product of matrices of at most 3×3.
@@ -351,15 +374,24 @@ fn tiles<T: Scalar, S: Simd, const V: usize>(simd: S, product: &mut Product<'_, 
     };
     let mut dst = Columns { rest: dst, rows, update: *update };
     let mut j = 0;
-    while j < cols {
-        j += match (cols - j, b.transposed) {
-            (4.., false) => tiles_of::<T, S, V, 4>(simd, &mut dst, a, b_numbers.get(j * inner..)?)?,
-            (4.., true) => tiles_of_transposed::<T, S, V, 4>(simd, &mut dst, a, b_numbers.get(j..)?, cols)?,
-            (2.., false) => tiles_of::<T, S, V, 2>(simd, &mut dst, a, b_numbers.get(j * inner..)?)?,
-            (2.., true) => tiles_of_transposed::<T, S, V, 2>(simd, &mut dst, a, b_numbers.get(j..)?, cols)?,
-            (_, false) => tiles_of::<T, S, V, 1>(simd, &mut dst, a, b_numbers.get(j * inner..)?)?,
-            (_, true) => tiles_of_transposed::<T, S, V, 1>(simd, &mut dst, a, b_numbers.get(j..)?, cols)?,
-        }
+    macro_rules! columns {
+        ($($C:literal if $allowed:expr;)*) => {$(
+            while $allowed && cols - j >= $C {
+                j += if b.transposed {
+                    tiles_of_transposed::<T, S, V, $C>(simd, &mut dst, a, b_numbers.get(j..)?, cols)?
+                } else {
+                    tiles_of::<T, S, V, $C>(simd, &mut dst, a, b_numbers.get(j * inner..)?)?
+                };
+            }
+        )*};
+    }
+    // As many sums at a time as registers hold.
+    columns! {
+        8 if V == 1;
+        6 if V > 1 && cols > 8;
+        4 if true;
+        2 if true;
+        1 if true;
     }
     Some(())
 }
