@@ -6,7 +6,7 @@
 use crate::kernels::elementwise;
 use crate::kernels::lanes::{Wide, copy_columns, wide};
 use crate::kernels::reduce;
-use crate::kernels::small::{self, COPY, Factor, Update};
+use crate::kernels::small::{self, COPY, Update};
 use crate::plan::{Arg, Input, Instruction, Kernel, Place, Repeat, Slot, Step, View};
 use crate::Scalar;
 use faer::MatRef;
@@ -18,8 +18,10 @@ const SLIM: usize = 16;
 /// What a brief instruction does.
 #[derive(Clone, Debug)]
 enum Action {
-    /// `dst = alpha a b`, or `dst += alpha a b`.
-    Product { shape: small::Sizes, transposed: (bool, bool), alpha: f64, accumulate: bool },
+    /// `dst = alpha a b`, or `dst += alpha a b`, of an m×k and a k×n.
+    Product { sizes: [usize; 3], transposed: [bool; 2], alpha: f64, accumulate: bool },
+    /// The same of two matrices of a usual order.
+    Square { order: usize, transposed: [bool; 2], alpha: f64, accumulate: bool },
     /// One step of an elementwise pass.
     Step(Step),
     /// `dst = alpha Σ aᵢ bᵢ`
@@ -68,7 +70,7 @@ impl Stretches {
                 Place::Input(input) => few(view) && !inputs[input].constant,
                 Place::One => false,
             };
-            let is_product = matches!(action, Action::Product { .. });
+            let is_product = matches!(action, Action::Product { .. } | Action::Square { .. });
             let fits = |view: &View| view.repeat == Repeat::No && (is_product || few(view) && !view.transposed);
             // A product with a vector takes no longer than a copy.
             let slim = |view: &View| {
@@ -140,9 +142,12 @@ fn action(kernel: &Kernel) -> Option<(Action, &View, &View)> {
             if !small::is_small(rows, inner, cols) || rows.min(inner).min(cols) == 0 {
                 return None;
             }
-            let transposed = (lhs.transposed, rhs.transposed);
-            let shape = small::Sizes { rows, inner, cols };
-            (Action::Product { shape, transposed, alpha: *alpha, accumulate: *accumulate }, lhs, rhs)
+            let (transposed, alpha, accumulate) = ([lhs.transposed, rhs.transposed], *alpha, *accumulate);
+            let action = match rows == inner && inner == cols && small::is_usual(rows) {
+                true => Action::Square { order: rows, transposed, alpha, accumulate },
+                false => Action::Product { sizes: [rows, inner, cols], transposed, alpha, accumulate },
+            };
+            (action, lhs, rhs)
         }
         Kernel::Elementwise(pass) => match (&pass.steps[..], &pass.operands[..]) {
             (&[(step, _)], [a]) => (Action::Step(step), a, a),
@@ -170,7 +175,7 @@ impl<'i, T: Scalar, I: Fn(usize) -> MatRef<'i, T>> Wide for Stretch<'_, T, I> {
     fn run<const FUSED: bool, F: pulp::Simd, H: pulp::Simd>(self, full: F, half: H) -> usize {
         for (i, brief) in self.briefs.iter().enumerate() {
             let Some(brief) = brief else { return i };
-            if one::<FUSED, T, F, H>(full, half, brief, self.numbers, self.blocks, &self.input).is_none() {
+            if one::<FUSED, T, F, H>((full, half), brief, self.numbers, self.blocks, &self.input).is_none() {
                 return i;
             }
         }
@@ -181,55 +186,31 @@ impl<'i, T: Scalar, I: Fn(usize) -> MatRef<'i, T>> Wide for Stretch<'_, T, I> {
 /// Runs one instruction; none if it has to be run in another way.
 #[inline(always)]
 fn one<'i, const FUSED: bool, T: Scalar, F: pulp::Simd, H: pulp::Simd>(
-    full: F,
-    half: H,
+    simd: (F, H),
     brief: &Brief,
     numbers: &mut [T],
     blocks: &mut [T],
     input: &impl Fn(usize) -> MatRef<'i, T>,
 ) -> Option<()> {
-    let Brief { action, dst, a, b } = brief;
-    let (before, rest) = numbers.split_at_mut_checked(dst.start)?;
-    let (out, after) = rest.split_at_mut_checked(dst.len())?;
-    let (before, after) = (&*before, &*after);
-    let get = |operand: &Operand| match operand {
-        Operand::Numbers(range) => match range.start.checked_sub(dst.end) {
-            Some(start) => after.get(start..)?.get(..range.len()),
-            None => before.get(range.start..range.end),
-        },
-        Operand::Input(_) => None,
-    };
-    let is_dst = |operand: &Operand| matches!(operand, Operand::Numbers(range) if range == dst);
-    match action {
-        Action::Product { shape, transposed, alpha, accumulate } => {
+    if let Action::Product { sizes, transposed, alpha, accumulate } = &brief.action {
+        let update = Update { alpha: T::from_f64(*alpha), accumulate: *accumulate };
+        return product(brief, *sizes, *transposed, update, numbers, blocks, input);
+    }
+    let (out, rest) = split(numbers, &brief.dst)?;
+    let (a, b) = (rest.get(&brief.a), rest.get(&brief.b));
+    match &brief.action {
+        Action::Product { .. } => None,
+        Action::Square { order, transposed, alpha, accumulate } => {
             let update = Update { alpha: T::from_f64(*alpha), accumulate: *accumulate };
-            if let (Some(a), Some(b)) = (get(a), get(b)) {
-                let (a, b) = ((a, transposed.0), (b, transposed.1));
-                return small::within(full, half, out, a, b, *shape, update, blocks);
-            }
-            let (left, rest) = blocks.split_at_mut_checked(COPY)?;
-            let (right, rest) = rest.split_at_mut_checked(COPY)?;
-            let factor = |operand, rows, cols, transposed, copy| match operand {
-                &Operand::Input(i) => {
-                    let matrix = input(i);
-                    Factor::of_matrix(if transposed { matrix.transpose() } else { matrix }, copy)
-                }
-                numbers => Factor::of_numbers(get(numbers)?, rows, cols, transposed),
-            };
-            let a = factor(a, shape.rows, shape.inner, transposed.0, left)?;
-            let b = factor(b, shape.inner, shape.cols, transposed.1, right)?;
-            small::product(out, a, b, update, rest.split_at_mut_checked(COPY)?)
+            small::square(simd, out, [(a?, transposed[0]), (b?, transposed[1])], *order, update, blocks)
         }
         Action::Step(step) => {
-            let copied = blocks.get_mut(..out.len())?;
             // The result may take the place of an operand.
-            let own = is_dst(a) || is_dst(b);
-            if own {
+            let copied = blocks.get_mut(..out.len())?;
+            if a.is_none() || b.is_none() {
                 copied.copy_from_slice(out);
             }
-            let copied = &*copied;
-            let a = if is_dst(a) { copied } else { get(a)? };
-            let b = if is_dst(b) { copied } else { get(b)? };
+            let (a, b) = (a.unwrap_or(copied), b.unwrap_or(copied));
             let of = |arg: Arg| match arg {
                 Arg::Operand(0) | Arg::Step(_) => a,
                 Arg::Operand(_) => b,
@@ -238,8 +219,68 @@ fn one<'i, const FUSED: bool, T: Scalar, F: pulp::Simd, H: pulp::Simd>(
             Some(())
         }
         Action::Inner { alpha } => {
-            *out.first_mut()? = T::from_f64(*alpha) * reduce::inner_within::<FUSED, T>(get(a)?, get(b)?);
+            *out.first_mut()? = T::from_f64(*alpha) * reduce::inner_within::<FUSED, T>(a?, b?);
             Some(())
+        }
+    }
+}
+
+/// The kernel of any other product: a loop that contained all of them would be slower.
+#[inline(never)]
+fn product<'i, T: Scalar>(
+    brief: &Brief,
+    [rows, inner, cols]: [usize; 3],
+    transposed: [bool; 2],
+    update: Update<T>,
+    numbers: &mut [T],
+    blocks: &mut [T],
+    input: &impl Fn(usize) -> MatRef<'i, T>,
+) -> Option<()> {
+    let (out, others) = split(numbers, &brief.dst)?;
+    if rows.max(inner).max(cols) <= small::TINY && rows.min(inner).min(cols) > 1 {
+        return None;
+    }
+    let (left, rest) = blocks.split_at_mut_checked(COPY)?;
+    let (right, rest) = rest.split_at_mut_checked(COPY)?;
+    let a = match &brief.a {
+        &Operand::Input(i) => small::Factor::of_matrix(view(input(i), transposed[0]), left)?,
+        numbers => small::Factor::of_numbers(others.get(numbers)?, rows, inner, transposed[0])?,
+    };
+    let b = match &brief.b {
+        &Operand::Input(i) => small::Factor::of_matrix(view(input(i), transposed[1]), right)?,
+        numbers => small::Factor::of_numbers(others.get(numbers)?, inner, cols, transposed[1])?,
+    };
+    small::product(out, a, b, update, rest.split_at_mut_checked(COPY)?)
+}
+
+#[inline(always)]
+fn view<T>(matrix: MatRef<'_, T>, transposed: bool) -> MatRef<'_, T> {
+    if transposed { matrix.transpose() } else { matrix }
+}
+
+/// All numbers but those that are written.
+struct Others<'a, T> {
+    before: &'a [T],
+    /// Where what comes after begins.
+    end: usize,
+    after: &'a [T],
+}
+
+#[inline(always)]
+fn split<'a, T>(numbers: &'a mut [T], dst: &Range<usize>) -> Option<(&'a mut [T], Others<'a, T>)> {
+    let (before, rest) = numbers.split_at_mut_checked(dst.start)?;
+    let (out, after) = rest.split_at_mut_checked(dst.len())?;
+    Some((out, Others { before, end: dst.end, after }))
+}
+
+impl<'a, T> Others<'a, T> {
+    /// What an operand consists of, if it is not what is written.
+    #[inline(always)]
+    fn get(&self, operand: &Operand) -> Option<&'a [T]> {
+        let Operand::Numbers(range) = operand else { return None };
+        match range.start.checked_sub(self.end) {
+            Some(start) => self.after.get(start..)?.get(..range.len()),
+            None => self.before.get(range.start..range.end),
         }
     }
 }

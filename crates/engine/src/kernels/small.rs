@@ -197,111 +197,66 @@ pub(crate) fn product<'a, T: Scalar>(
             (false, _) => run::<T>(rows, Outer(product)),
         };
     }
-    run::<T>(rows, Tiles(&mut Product { dst, a, b, rows, inner, cols, update, scratch }))
+    run::<T>(rows, Tiles::<'_, '_, T, false>(&mut Product { dst, a, b, rows, inner, cols, update, scratch }))
 }
 
-/// The sizes of a product of an m×k and a k×n.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sizes {
-    pub(crate) rows: usize,
-    pub(crate) inner: usize,
-    pub(crate) cols: usize,
+/// Whether [`square`] multiplies matrices of this order.
+pub(crate) fn is_usual(order: usize) -> bool {
+    matches!(order, 2 | 3 | 4 | 8 | 16)
 }
 
-/// [`product`] inside a loop that is compiled for the widest registers already, of factors that are stored column by
-/// column, or whose transposes are.
+/// [`product`] of two matrices of a usual order, inside a loop that is compiled for the widest registers already: for
+/// every order there are loops whose ends are known. The factors are stored column by column, or their transposes are.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "it is inlined")]
-pub(crate) fn within<T: Scalar, F: Simd, H: Simd>(
-    full: F,
-    half: H,
+pub(crate) fn square<T: Scalar, F: Simd, H: Simd>(
+    (full, half): (F, H),
     dst: &mut [T],
-    a: (&[T], bool),
-    b: (&[T], bool),
-    Sizes { rows, inner, cols }: Sizes,
+    factors: [(&[T], bool); 2],
+    order: usize,
     update: Update<T>,
     scratch: &mut [T],
 ) -> Option<()> {
-    // The usual sizes have loops of their own, without any end to be found.
-    match (rows, inner, cols) {
-        (2, 2, 2) => return tiny(dst, a, b, Sizes { rows: 2, inner: 2, cols: 2 }, update),
-        (3, 3, 3) => return tiny(dst, a, b, Sizes { rows: 3, inner: 3, cols: 3 }, update),
-        (2.., 2.., 2..) if rows.max(inner).max(cols) <= TINY => {
-            return tiny(dst, a, b, Sizes { rows, inner, cols }, update);
-        }
-        _ => {}
-    }
-    let (left, right) = scratch.split_at_mut_checked(COPY)?;
-    let scratch = (left, right);
-    let wide = |numbers: usize| 2 * numbers > lanes::<T, F>();
-    let (a_numbers, b_numbers) = (a, b);
-    let a = Factor::of_numbers(a.0, rows, inner, a.1)?;
-    let b = Factor::of_numbers(b.0, inner, cols, b.1)?;
-    if rows == 1 && cols > 1 {
-        let product = &mut Slim { dst, a: b.stored, b: a.stored.col(0).as_slice(), update };
-        return match (b.transposed, wide(if b.transposed { cols } else { inner })) {
-            (true, true) => BySum(product).with_simd(full),
-            (true, false) => BySum(product).with_simd(half),
-            (false, true) => ByDots(product).with_simd(full),
-            (false, false) => ByDots(product).with_simd(half),
-        };
-    }
-    if cols == 1 || inner == 1 {
-        let product = &mut Slim { dst, a: a.stored, b: b.stored.col(0).as_slice(), update };
-        return match (cols == 1, a.transposed) {
-            (true, false) if wide(rows) => BySum(product).with_simd(full),
-            (true, false) => BySum(product).with_simd(half),
-            (true, true) if wide(inner) => ByDots(product).with_simd(full),
-            (true, true) => ByDots(product).with_simd(half),
-            (false, _) if wide(rows) => Outer(product).with_simd(full),
-            (false, _) => Outer(product).with_simd(half),
-        };
-    }
-    match (rows, inner, cols) {
-        (4, 4, 4) => square::<T, F, H, 4>(full, half, dst, a_numbers, b_numbers, update, scratch),
-        (8, 8, 8) => square::<T, F, H, 8>(full, half, dst, a_numbers, b_numbers, update, scratch),
-        (16, 16, 16) => square::<T, F, H, 16>(full, half, dst, a_numbers, b_numbers, update, scratch),
-        _ => product(dst, a, b, update, scratch),
+    match order {
+        2 => tiny::<T, 2>(dst, factors, update),
+        3 => tiny::<T, 3>(dst, factors, update),
+        4 => square_of::<T, F, H, 4>((full, half), dst, factors, update, scratch),
+        8 => square_of::<T, F, H, 8>((full, half), dst, factors, update, scratch),
+        16 => square_of::<T, F, H, 16>((full, half), dst, factors, update, scratch),
+        _ => None,
     }
 }
 
-/// A product of two matrices of order `N`, from 4 on.
 #[inline(always)]
-fn square<T: Scalar, F: Simd, H: Simd, const N: usize>(
-    full: F,
-    half: H,
+fn square_of<T: Scalar, F: Simd, H: Simd, const N: usize>(
+    (full, half): (F, H),
     dst: &mut [T],
-    a: (&[T], bool),
-    b: (&[T], bool),
+    [a, b]: [(&[T], bool); 2],
     update: Update<T>,
-    scratch: (&mut [T], &mut [T]),
+    scratch: &mut [T],
 ) -> Option<()> {
     let a = Factor::of_numbers(a.0.get(..N * N)?, N, N, a.1)?;
     let b = Factor::of_numbers(b.0.get(..N * N)?, N, N, b.1)?;
-    let dst = dst.get_mut(..N * N)?;
-    let mut product = Product { dst, a, b, rows: N, inner: N, cols: N, update, scratch };
-    if 2 * N > lanes::<T, F>() { Tiles(&mut product).with_simd(full) } else { Tiles(&mut product).with_simd(half) }
+    let (dst, scratch) = (dst.get_mut(..N * N)?, scratch.split_at_mut_checked(COPY)?);
+    let product = &mut Product { dst, a, b, rows: N, inner: N, cols: N, update, scratch };
+    if 2 * N > lanes::<T, F>() {
+        Tiles::<'_, '_, T, true>(product).with_simd(full)
+    } else {
+        Tiles::<'_, '_, T, true>(product).with_simd(half)
+    }
 }
 
-/// A product of matrices of at most 3×3.
 #[inline(always)]
-fn tiny<T: Scalar>(
+fn tiny<T: Scalar, const N: usize>(
     dst: &mut [T],
-    (a, a_transposed): (&[T], bool),
-    (b, b_transposed): (&[T], bool),
-    Sizes { rows, inner, cols }: Sizes,
+    [(a, a_transposed), (b, b_transposed)]: [(&[T], bool); 2],
     update: Update<T>,
 ) -> Option<()> {
-    let (dst, a, b) = (dst.get_mut(..rows * cols)?, a.get(..rows * inner)?, b.get(..inner * cols)?);
-    let a = match a_transposed {
-        true => Tiny::load(rows, inner, |i, j| a[j + i * inner]),
-        false => Tiny::load(rows, inner, |i, j| a[i + j * rows]),
+    let (dst, a, b) = (dst.get_mut(..N * N)?, a.get(..N * N)?, b.get(..N * N)?);
+    let load = |x: &[T], transposed: bool| match transposed {
+        true => Tiny::load(N, N, |i, j| x[j + i * N]),
+        false => Tiny::load(N, N, |i, j| x[i + j * N]),
     };
-    let b = match b_transposed {
-        true => Tiny::load(inner, cols, |i, j| b[j + i * cols]),
-        false => Tiny::load(inner, cols, |i, j| b[i + j * inner]),
-    };
-    a.times(&b, inner, cols).put(dst, rows, update);
+    load(a, a_transposed).times(&load(b, b_transposed), N, N).put(dst, N, update);
     Some(())
 }
 
@@ -326,19 +281,19 @@ struct Product<'a, T> {
     scratch: (&'a mut [T], &'a mut [T]),
 }
 
-/// Computes a product in tiles that stay in registers.
-struct Tiles<'x, 'a, T>(&'x mut Product<'a, T>);
+/// Computes a product in tiles that stay in registers; `KNOWN` says that its sizes are known to the compiler.
+struct Tiles<'x, 'a, T, const KNOWN: bool>(&'x mut Product<'a, T>);
 
-impl<T: Scalar> WithSimd for Tiles<'_, '_, T> {
+impl<T: Scalar, const KNOWN: bool> WithSimd for Tiles<'_, '_, T, KNOWN> {
     type Output = Option<()>;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Option<()> {
         match self.0.rows.div_ceil(lanes::<T, S>()) {
             0 => Some(()),
-            1 => tiles::<T, S, 1>(simd, self.0),
-            2 => tiles::<T, S, 2>(simd, self.0),
-            3 | 4 => tiles::<T, S, 4>(simd, self.0),
+            1 => tiles::<T, S, 1, KNOWN>(simd, self.0),
+            2 => tiles::<T, S, 2, KNOWN>(simd, self.0),
+            3 | 4 => tiles::<T, S, 4, KNOWN>(simd, self.0),
             _ => None,
         }
     }
@@ -346,7 +301,10 @@ impl<T: Scalar> WithSimd for Tiles<'_, '_, T> {
 
 /// A product with columns of at most `V` vectors.
 #[inline(always)]
-fn tiles<T: Scalar, S: Simd, const V: usize>(simd: S, product: &mut Product<'_, T>) -> Option<()> {
+fn tiles<T: Scalar, S: Simd, const V: usize, const KNOWN: bool>(
+    simd: S,
+    product: &mut Product<'_, T>,
+) -> Option<()> {
     let Product { dst, a, b, rows, inner, cols, update, scratch } = product;
     let (rows, inner, cols) = (*rows, *inner, *cols);
     let height = V * lanes::<T, S>();
@@ -387,8 +345,8 @@ fn tiles<T: Scalar, S: Simd, const V: usize>(simd: S, product: &mut Product<'_, 
     }
     // As many sums at a time as registers hold.
     columns! {
-        8 if V == 1;
-        6 if V > 1 && cols > 8;
+        8 if KNOWN && V == 1;
+        6 if KNOWN && V > 1 && cols > 8;
         4 if true;
         2 if true;
         1 if true;
