@@ -3,17 +3,14 @@
 //! What they do is found out once, when the plan is made, and a stretch of them runs in one loop that is compiled for
 //! the widest registers. They read nothing but memory of the program's: inputs are copied there when a run begins.
 
+use crate::Scalar;
 use crate::kernels::elementwise;
 use crate::kernels::lanes::{Wide, copy_columns, wide};
 use crate::kernels::reduce;
 use crate::kernels::small::{self, COPY, Update};
 use crate::plan::{Arg, Input, Instruction, Kernel, Place, Repeat, Slot, Step, View};
-use crate::Scalar;
 use faer::MatRef;
 use std::ops::Range;
-
-/// Inputs of more entries are not copied for products with vectors.
-const SLIM: usize = 16;
 
 /// What a brief instruction does.
 #[derive(Clone, Debug)]
@@ -67,22 +64,20 @@ impl Stretches {
             let few = |view: &View| view.repeat == Repeat::No && view.shape.rows * view.shape.cols <= COPY;
             let known = |view: &View| match view.place {
                 Place::Buffer(_) => true,
-                Place::Input(input) => few(view) && !inputs[input].constant,
+                Place::Input(input) => !inputs[input].constant,
                 Place::One => false,
             };
             let is_product = matches!(action, Action::Product { .. } | Action::Square { .. });
-            let fits = |view: &View| view.repeat == Repeat::No && (is_product || few(view) && !view.transposed);
-            // A product with a vector takes no longer than a copy.
-            let slim = |view: &View| {
-                let extents = [a.shape.rows, a.shape.cols, b.shape.cols];
-                is_product && extents.contains(&1) && view.shape.rows * view.shape.cols > SLIM
-            };
+            let fits =
+                |view: &View| view.repeat == Repeat::No && (is_product || few(view) && !view.transposed);
             if !(known(a) && known(b) && fits(a) && fits(b)) {
                 return None;
             }
+            let in_place = matches!(action, Action::Product { .. });
             let mut place = |view: &View| {
                 let start = match view.place {
-                    Place::Input(input) if slim(view) && places[input].is_none() => {
+                    // Other products take no longer where it is.
+                    Place::Input(input) if in_place => {
                         return Operand::Input(input);
                     }
                     Place::Input(input) => *places[input].get_or_insert_with(|| {
@@ -139,13 +134,16 @@ fn action(kernel: &Kernel) -> Option<(Action, &View, &View)> {
     Some(match kernel {
         Kernel::MatMul { lhs, rhs, alpha, accumulate } => {
             let (rows, inner, cols) = (lhs.shape.rows, lhs.shape.cols, rhs.shape.cols);
-            if !small::is_small(rows, inner, cols) || rows.min(inner).min(cols) == 0 {
-                return None;
-            }
+            let (least, most) = (rows.min(inner).min(cols), rows.max(inner).max(cols));
             let (transposed, alpha, accumulate) = ([lhs.transposed, rhs.transposed], *alpha, *accumulate);
-            let action = match rows == inner && inner == cols && small::is_usual(rows) {
-                true => Action::Square { order: rows, transposed, alpha, accumulate },
-                false => Action::Product { sizes: [rows, inner, cols], transposed, alpha, accumulate },
+            let action = if !small::is_small(rows, inner, cols) || least == 0 {
+                return None;
+            } else if least == most && small::is_usual(most) {
+                Action::Square { order: most, transposed, alpha, accumulate }
+            } else if least > 1 && most <= small::TINY {
+                return None;
+            } else {
+                Action::Product { sizes: [rows, inner, cols], transposed, alpha, accumulate }
             };
             (action, lhs, rhs)
         }
@@ -237,9 +235,6 @@ fn product<'i, T: Scalar>(
     input: &impl Fn(usize) -> MatRef<'i, T>,
 ) -> Option<()> {
     let (out, others) = split(numbers, &brief.dst)?;
-    if rows.max(inner).max(cols) <= small::TINY && rows.min(inner).min(cols) > 1 {
-        return None;
-    }
     let (left, rest) = blocks.split_at_mut_checked(COPY)?;
     let (right, rest) = rest.split_at_mut_checked(COPY)?;
     let a = match &brief.a {
