@@ -81,7 +81,7 @@ impl Stretches {
                         return Operand::Input(input);
                     }
                     Place::Input(input) => *places[input].get_or_insert_with(|| {
-                        let start = arena + found.copies;
+                        let start = arena.saturating_add(found.copies);
                         found.copied.push((input, start));
                         found.copies += inputs[input].shape.rows * inputs[input].shape.cols;
                         found.copies = found.copies.next_multiple_of(crate::homes::ALIGNMENT);
@@ -89,7 +89,7 @@ impl Stretches {
                     }),
                     _ => view.offset,
                 };
-                Operand::Numbers(start..start + view.shape.rows * view.shape.cols)
+                Operand::Numbers(start..start.saturating_add(view.shape.rows * view.shape.cols))
             };
             Some(Brief { action, dst: slot.offset..slot.offset + slot.len(), a: place(a), b: place(b) })
         });
