@@ -19,6 +19,7 @@
 //! # Ok::<(), pullback_engine::Error>(())
 //! ```
 
+mod brief;
 mod cost;
 mod definition;
 mod error;

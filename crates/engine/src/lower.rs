@@ -6,6 +6,7 @@
 //! sum it belongs to, a chain of elementwise operations runs in one pass.
 
 use crate::Error;
+use crate::brief::Stretches;
 use crate::plan::{
     Arg, Buffer, Elementwise, Factorization, Input, Instruction, Kernel, Method, Place, Plan, Repeat, Slot,
     Step, View,
@@ -131,7 +132,12 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Resu
             slots[buffer].output = Some((i, view.transposed));
         }
     }
+    let stretches = match groups.is_empty() {
+        true => Stretches::new(&code[constants..], &slots, &inputs, arena),
+        false => Stretches::default(),
+    };
     Ok(Plan {
+        stretches,
         code,
         constants,
         groups,

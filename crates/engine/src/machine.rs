@@ -52,10 +52,74 @@ pub(crate) struct Machine<'a, T: Scalar> {
     pub(crate) one: T,
 }
 
+/// Numbers on which a machine runs. The methods are not generic: the machine is compiled once, in this crate, and not
+/// again in every crate that runs a program.
+#[allow(private_interfaces)] // Nobody can name this trait.
+pub trait Runs: Sized {
+    /// See [`Machine::run`].
+    fn run(
+        machine: &Machine<'_, Self>,
+        constants: bool,
+        memory: &mut Memory<Self>,
+        outside: Option<&mut [MatMut<'_, Self>]>,
+    ) -> Result<(), Error>
+    where
+        Self: Scalar;
+
+    /// Runs a part of the code.
+    fn run_code(
+        machine: &Machine<'_, Self>,
+        code: &[Instruction],
+        memory: &mut Memory<Self>,
+    ) -> Result<(), Error>
+    where
+        Self: Scalar;
+}
+
+macro_rules! runs {
+    ($($T:ident)*) => {$(
+        #[allow(private_interfaces)]
+        impl Runs for $T {
+            fn run(
+                machine: &Machine<'_, $T>,
+                constants: bool,
+                memory: &mut Memory<$T>,
+                outside: Option<&mut [MatMut<'_, $T>]>,
+            ) -> Result<(), Error> {
+                machine.run_all(constants, memory, outside)
+            }
+
+            fn run_code(
+                machine: &Machine<'_, $T>,
+                code: &[Instruction],
+                memory: &mut Memory<$T>,
+            ) -> Result<(), Error> {
+                machine.run_some(code, memory, None)
+            }
+        }
+    )*};
+}
+
+runs! { f32 f64 }
+
 impl<T: Scalar> Machine<'_, T> {
     /// Runs the instructions that depend on constants alone, or all others; outputs go to the matrices outside, if
     /// there are any.
     pub(crate) fn run(
+        &self,
+        constants: bool,
+        memory: &mut Memory<T>,
+        outside: Option<&mut [MatMut<'_, T>]>,
+    ) -> Result<(), Error> {
+        T::run(self, constants, memory, outside)
+    }
+
+    /// Runs a part of the code.
+    pub(crate) fn run_code(&self, code: &[Instruction], memory: &mut Memory<T>) -> Result<(), Error> {
+        T::run_code(self, code, memory)
+    }
+
+    fn run_all(
         &self,
         constants: bool,
         memory: &mut Memory<T>,
@@ -73,7 +137,25 @@ impl<T: Scalar> Machine<'_, T> {
             let (arena, mut scratch) = memory.parts();
             return self.run_groups(arena, outside, &mut scratch);
         }
-        self.run_code(if constants { first } else { rest }, memory, outside)
+        if constants || self.check_finite || outside.is_some() || self.plan.stretches.is_empty() {
+            return self.run_some(if constants { first } else { rest }, memory, outside);
+        }
+        self.run_stretches(rest, memory)
+    }
+
+    /// Runs the code, with what is brief in stretches.
+    fn run_stretches(&self, code: &[Instruction], memory: &mut Memory<T>) -> Result<(), Error> {
+        let stretches = &self.plan.stretches;
+        let (numbers, mut scratch) = memory.parts_with_copies();
+        let input = |input: usize| self.inputs[self.bound[input]].1;
+        stretches.copy(numbers, input);
+        let mut i = 0;
+        loop {
+            i += stretches.run(i, numbers, scratch.blocks, input);
+            let Some(instruction) = code.get(i) else { return Ok(()) };
+            self.alone(instruction, numbers, None, &mut scratch)?;
+            i += 1;
+        }
     }
 
     /// The flops of an instruction, counted from the matrices that its kernel receives.
@@ -82,8 +164,7 @@ impl<T: Scalar> Machine<'_, T> {
         cost::flops(&instruction.kernel, instruction.dst, &sight, &self.plan.factorizations)
     }
 
-    /// Runs a part of the code.
-    pub(crate) fn run_code(
+    fn run_some(
         &self,
         code: &[Instruction],
         memory: &mut Memory<T>,

@@ -13,6 +13,8 @@ pub(crate) struct Memory<T> {
     /// Where the arena begins among the numbers: at a cache line.
     start: usize,
     len: usize,
+    /// The numbers behind the arena, for copies of inputs.
+    copies: usize,
     pivots: Vec<Pivots<T>>,
     /// Blocks of entries, and matrices that one instruction needs besides its operands.
     blocks: Vec<T>,
@@ -70,6 +72,9 @@ impl<T: Scalar> Memory<T> {
                 _ => StackReq::EMPTY,
             });
         }
+        if !plan.stretches.is_empty() {
+            blocks = blocks.max(4 * small::COPY);
+        }
         let refused = |bytes| Error::OutOfMemory { bytes };
         let zeros = |len: usize| -> Result<Vec<T>, Error> {
             let mut numbers = Vec::new();
@@ -77,12 +82,14 @@ impl<T: Scalar> Memory<T> {
             numbers.resize(len, T::default());
             Ok(numbers)
         };
-        let padded = plan.arena.saturating_add(CACHE_LINE / size_of::<T>());
+        let all = plan.arena.saturating_add(plan.stretches.copies);
+        let padded = all.saturating_add(CACHE_LINE / size_of::<T>());
         let numbers = zeros(padded)?;
         Ok(Memory {
-            start: numbers.as_ptr().align_offset(CACHE_LINE).min(padded - plan.arena),
+            start: numbers.as_ptr().align_offset(CACHE_LINE).min(padded - all),
             numbers,
             len: plan.arena,
+            copies: plan.stretches.copies,
             pivots: plan.factorizations.iter().map(|&it| Pivots::new(it)).collect(),
             blocks: zeros(blocks)?,
             stack: MemBuffer::try_new(stack).map_err(|_| refused(stack.size_bytes()))?,
@@ -96,7 +103,14 @@ impl<T: Scalar> Memory<T> {
 
     /// The arena, and the rest.
     pub(crate) fn parts(&mut self) -> (&mut [T], Scratch<'_, T>) {
-        let arena = &mut self.numbers[self.start..self.start + self.len];
+        let len = self.len;
+        let (arena, scratch) = self.parts_with_copies();
+        (&mut arena[..len], scratch)
+    }
+
+    /// The arena with copies of inputs behind it, and the rest.
+    pub(crate) fn parts_with_copies(&mut self) -> (&mut [T], Scratch<'_, T>) {
+        let arena = &mut self.numbers[self.start..self.start + self.len + self.copies];
         let stack = MemStack::new(&mut self.stack);
         (arena, Scratch { pivots: &mut self.pivots, blocks: &mut self.blocks, stack })
     }
@@ -114,12 +128,13 @@ impl<T: Scalar> Clone for Memory<T> {
     fn clone(&self) -> Self {
         let padded = self.numbers.len();
         let mut numbers = vec![T::default(); padded];
-        let start = numbers.as_ptr().align_offset(CACHE_LINE).min(padded - self.len);
+        let start = numbers.as_ptr().align_offset(CACHE_LINE).min(padded - self.len - self.copies);
         numbers[start..start + self.len].copy_from_slice(self.arena());
         Memory {
             start,
             numbers,
             len: self.len,
+            copies: self.copies,
             pivots: self.pivots.clone(),
             blocks: self.blocks.clone(),
             stack: MemBuffer::new(self.stack_size),

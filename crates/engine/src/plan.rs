@@ -1,5 +1,6 @@
 //! What a compiled program consists of: instructions on buffers, views of them, and where each buffer lives.
 
+use crate::brief::Stretches;
 use pullback_tape::{Function, Graph, NodeId, Shape};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -342,6 +343,8 @@ pub(crate) struct Plan {
     /// on one thread.
     pub(crate) groups: Vec<Range<usize>>,
     pub(crate) slots: Vec<Slot>,
+    /// The brief instructions among those of a run.
+    pub(crate) stretches: Stretches,
     /// The size of the arena in which all buffers live, in numbers.
     pub(crate) arena: usize,
     pub(crate) inputs: Vec<Input>,

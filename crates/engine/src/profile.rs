@@ -48,7 +48,7 @@ impl<T: Scalar> Program<T> {
             // What is computed once is not part of a run.
             for (instruction, times) in code.iter().zip(&mut times).skip(machine.plan.constants) {
                 let start = Instant::now();
-                machine.run_code(slice::from_ref(instruction), memory, None)?;
+                machine.run_code(slice::from_ref(instruction), memory)?;
                 times.push(start.elapsed());
             }
         }

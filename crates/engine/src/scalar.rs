@@ -1,5 +1,6 @@
 use crate::kernels::functions::{self, Digits};
 use crate::kernels::lanes::Lanes;
+use crate::machine::Runs;
 use faer::traits::RealField;
 use pullback_tape::Function;
 
@@ -26,7 +27,7 @@ mod sealed {
 /// The others are exactly rounded. Where a processor lacks AVX2 and FMA they are computed by std's functions, which are
 /// about as accurate.
 pub trait Scalar:
-    sealed::Sealed + Lanes + RealField + Copy + Default + Send + Sync + std::fmt::Display + 'static
+    sealed::Sealed + Lanes + Runs + RealField + Copy + Default + Send + Sync + std::fmt::Display + 'static
 {
     /// The distance from 1 to the next larger number.
     const EPSILON: Self;

@@ -304,11 +304,17 @@ fn steps<'s, T: Scalar>(
 /// One step on as many entries as `out` has.
 #[inline(always)]
 pub(crate) fn apply<'s, T: Scalar>(step: &Step, of: impl Fn(Arg) -> &'s [T], out: &mut [T]) {
-    let (a, b) = match *step {
-        Step::Scale(_, a) | Step::Map(_, a) => (of(a), &[][..]),
-        Step::Add(_, a, _, b) | Step::Mul(_, a, b) | Step::Div(_, a, b) => (of(a), of(b)),
-    };
-    vector::run(Apply { step, a, b, out });
+    vector::run(Apply::new(step, of, out));
+}
+
+/// The same inside a loop that is compiled for vectors already.
+#[inline(always)]
+pub(crate) fn apply_within<'s, const FUSED: bool, T: Scalar>(
+    step: &Step,
+    of: impl Fn(Arg) -> &'s [T],
+    out: &mut [T],
+) {
+    Apply::new(step, of, out).run::<FUSED>();
 }
 
 struct Apply<'a, T> {
@@ -316,6 +322,17 @@ struct Apply<'a, T> {
     a: &'a [T],
     b: &'a [T],
     out: &'a mut [T],
+}
+
+impl<'a, T: Scalar> Apply<'a, T> {
+    #[inline(always)]
+    fn new<'s: 'a>(step: &'a Step, of: impl Fn(Arg) -> &'s [T], out: &'a mut [T]) -> Self {
+        let (a, b) = match *step {
+            Step::Scale(_, a) | Step::Map(_, a) => (of(a), &[][..]),
+            Step::Add(_, a, _, b) | Step::Mul(_, a, b) | Step::Div(_, a, b) => (of(a), of(b)),
+        };
+        Apply { step, a, b, out }
+    }
 }
 
 impl<T: Scalar> Loop for Apply<'_, T> {

@@ -1,5 +1,6 @@
 //! Vectors of numbers, and the instruction sets that have them.
 
+use faer::{ContiguousFwd, MatRef};
 use pulp::bytemuck::Pod;
 use pulp::{Simd, WithSimd};
 
@@ -80,10 +81,55 @@ pub(crate) const fn lanes<T: Lanes, S: Simd>() -> usize {
     size_of::<T::Vector<S>>() / size_of::<T>()
 }
 
+/// What runs on registers of two widths.
+pub(crate) trait Wide {
+    type Output;
+
+    /// `FUSED` says that `mul_add` is an instruction.
+    fn run<const FUSED: bool, F: Simd, H: Simd>(self, full: F, half: H) -> Self::Output;
+}
+
+/// Copies a matrix to columns that follow one another.
+pub(crate) fn copy_columns<T: Lanes>(from: MatRef<'_, T, usize, usize, ContiguousFwd>, to: &mut [T]) {
+    struct Copy<'a, T>(MatRef<'a, T, usize, usize, ContiguousFwd>, &'a mut [T]);
+    impl<T: Lanes> Wide for Copy<'_, T> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<const FUSED: bool, F: Simd, H: Simd>(self, _: F, _: H) {
+            let rows = self.0.nrows();
+            match 2 * rows > lanes::<T, F>() {
+                true => super::small::copy::<T, F>(self.0, self.1, rows),
+                false => super::small::copy::<T, H>(self.0, self.1, rows),
+            }
+        }
+    }
+    wide(Copy(from, to));
+}
+
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod isa {
+    use super::Wide;
     use pulp::x86::{V3, V3_128b};
     use pulp::{NullaryFnOnce, Simd, WithSimd};
+
+    /// Runs something on registers of two widths.
+    #[inline(always)]
+    pub(crate) fn wide<W: Wide>(work: W) -> W::Output {
+        struct Both<W>(V3, W);
+        impl<W: Wide> NullaryFnOnce for Both<W> {
+            type Output = W::Output;
+
+            #[inline(always)]
+            fn call(self) -> W::Output {
+                self.1.run::<true, _, _>(self.0, V3_128b(self.0))
+            }
+        }
+        match V3::try_new() {
+            Some(v3) => v3.vectorize(Both(v3, work)),
+            None => super::narrow(work),
+        }
+    }
 
     /// The widest registers.
     pub(crate) type Full = V3;
@@ -124,7 +170,13 @@ mod isa {
 /// Other processors have numbers one by one: faer knows their vectors.
 #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
 mod isa {
+    use super::Wide;
     use pulp::WithSimd;
+
+    #[inline(always)]
+    pub(crate) fn wide<W: Wide>(work: W) -> W::Output {
+        super::narrow(work)
+    }
 
     pub(crate) type Full = pulp::Scalar;
 
@@ -144,7 +196,13 @@ mod isa {
     }
 }
 
-pub(crate) use isa::{Full, available, full, half};
+pub(crate) use isa::{Full, available, full, half, wide};
+
+/// Runs something on numbers one by one.
+#[inline(never)]
+fn narrow<W: Wide>(work: W) -> W::Output {
+    work.run::<false, _, _>(pulp::Scalar, pulp::Scalar)
+}
 
 /// Runs a kernel on numbers one by one.
 #[inline(never)]

@@ -52,6 +52,14 @@ impl<T: Scalar> Loop for BlockSum<'_, T> {
     }
 }
 
+/// `Σ aᵢ bᵢ` of a block, inside a loop that is compiled for vectors already.
+#[inline(always)]
+pub(crate) fn inner_within<const FUSED: bool, T: Scalar>(a: &[T], b: &[T]) -> T {
+    let mut total = Total::default();
+    total.add(BlockSum(a, Some(b)).run::<FUSED>());
+    total.value()
+}
+
 /// `Σ aᵢ` of a block.
 #[inline]
 pub(crate) fn block_sum<T: Scalar>(a: &[T]) -> T {

@@ -3,7 +3,7 @@
 //! A matrix is read by its columns. A left factor that is not stored column by column, in columns that whole registers
 //! fill, is copied first, which takes far less time than the product.
 
-use super::lanes::{Full, available, full, half, lanes};
+use super::lanes::{Full, Lanes, available, full, half, lanes};
 use crate::Scalar;
 use faer::{ContiguousFwd, MatRef};
 use pulp::{Simd, WithSimd};
@@ -197,7 +197,67 @@ pub(crate) fn product<'a, T: Scalar>(
             (false, _) => run::<T>(rows, Outer(product)),
         };
     }
-    run::<T>(rows, Tiles(&mut Product { dst, a, b, rows, inner, cols, update, scratch }))
+    run::<T>(rows, Tiles::<'_, '_, T, false>(&mut Product { dst, a, b, rows, inner, cols, update, scratch }))
+}
+
+/// Whether [`square`] multiplies matrices of this order.
+pub(crate) fn is_usual(order: usize) -> bool {
+    matches!(order, 2 | 3 | 4 | 8 | 16)
+}
+
+/// [`product`] of two matrices of a usual order, inside a loop that is compiled for the widest registers already: for
+/// every order there are loops whose ends are known. The factors are stored column by column, or their transposes are.
+#[inline(always)]
+pub(crate) fn square<T: Scalar, F: Simd, H: Simd>(
+    (full, half): (F, H),
+    dst: &mut [T],
+    factors: [(&[T], bool); 2],
+    order: usize,
+    update: Update<T>,
+    scratch: &mut [T],
+) -> Option<()> {
+    match order {
+        2 => tiny::<T, 2>(dst, factors, update),
+        3 => tiny::<T, 3>(dst, factors, update),
+        4 => square_of::<T, F, H, 4>((full, half), dst, factors, update, scratch),
+        8 => square_of::<T, F, H, 8>((full, half), dst, factors, update, scratch),
+        16 => square_of::<T, F, H, 16>((full, half), dst, factors, update, scratch),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn square_of<T: Scalar, F: Simd, H: Simd, const N: usize>(
+    (full, half): (F, H),
+    dst: &mut [T],
+    [a, b]: [(&[T], bool); 2],
+    update: Update<T>,
+    scratch: &mut [T],
+) -> Option<()> {
+    let a = Factor::of_numbers(a.0.get(..N * N)?, N, N, a.1)?;
+    let b = Factor::of_numbers(b.0.get(..N * N)?, N, N, b.1)?;
+    let (dst, scratch) = (dst.get_mut(..N * N)?, scratch.split_at_mut_checked(COPY)?);
+    let product = &mut Product { dst, a, b, rows: N, inner: N, cols: N, update, scratch };
+    if 2 * N > lanes::<T, F>() {
+        Tiles::<'_, '_, T, true>(product).with_simd(full)
+    } else {
+        Tiles::<'_, '_, T, true>(product).with_simd(half)
+    }
+}
+
+#[inline(always)]
+fn tiny<T: Scalar, const N: usize>(
+    dst: &mut [T],
+    [(a, a_transposed), (b, b_transposed)]: [(&[T], bool); 2],
+    update: Update<T>,
+) -> Option<()> {
+    let (dst, a, b) = (dst.get_mut(..N * N)?, a.get(..N * N)?, b.get(..N * N)?);
+    let load = |x: &[T], transposed: bool| match transposed {
+        true => Tiny::load(N, N, |i, j| x[j + i * N]),
+        false => Tiny::load(N, N, |i, j| x[i + j * N]),
+    };
+    load(a, a_transposed).times(&load(b, b_transposed), N, N).put(dst, N, update);
+    Some(())
 }
 
 /// Runs a kernel on the registers that so many numbers fill best.
@@ -221,19 +281,19 @@ struct Product<'a, T> {
     scratch: (&'a mut [T], &'a mut [T]),
 }
 
-/// Computes a product in tiles that stay in registers.
-struct Tiles<'x, 'a, T>(&'x mut Product<'a, T>);
+/// Computes a product in tiles that stay in registers; `KNOWN` says that its sizes are known to the compiler.
+struct Tiles<'x, 'a, T, const KNOWN: bool>(&'x mut Product<'a, T>);
 
-impl<T: Scalar> WithSimd for Tiles<'_, '_, T> {
+impl<T: Scalar, const KNOWN: bool> WithSimd for Tiles<'_, '_, T, KNOWN> {
     type Output = Option<()>;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Option<()> {
         match self.0.rows.div_ceil(lanes::<T, S>()) {
             0 => Some(()),
-            1 => tiles::<T, S, 1>(simd, self.0),
-            2 => tiles::<T, S, 2>(simd, self.0),
-            3 | 4 => tiles::<T, S, 4>(simd, self.0),
+            1 => tiles::<T, S, 1, KNOWN>(simd, self.0),
+            2 => tiles::<T, S, 2, KNOWN>(simd, self.0),
+            3 | 4 => tiles::<T, S, 4, KNOWN>(simd, self.0),
             _ => None,
         }
     }
@@ -241,7 +301,10 @@ impl<T: Scalar> WithSimd for Tiles<'_, '_, T> {
 
 /// A product with columns of at most `V` vectors.
 #[inline(always)]
-fn tiles<T: Scalar, S: Simd, const V: usize>(simd: S, product: &mut Product<'_, T>) -> Option<()> {
+fn tiles<T: Scalar, S: Simd, const V: usize, const KNOWN: bool>(
+    simd: S,
+    product: &mut Product<'_, T>,
+) -> Option<()> {
     let Product { dst, a, b, rows, inner, cols, update, scratch } = product;
     let (rows, inner, cols) = (*rows, *inner, *cols);
     let height = V * lanes::<T, S>();
@@ -269,15 +332,24 @@ fn tiles<T: Scalar, S: Simd, const V: usize>(simd: S, product: &mut Product<'_, 
     };
     let mut dst = Columns { rest: dst, rows, update: *update };
     let mut j = 0;
-    while j < cols {
-        j += match (cols - j, b.transposed) {
-            (4.., false) => tiles_of::<T, S, V, 4>(simd, &mut dst, a, b_numbers.get(j * inner..)?)?,
-            (4.., true) => tiles_of_transposed::<T, S, V, 4>(simd, &mut dst, a, b_numbers.get(j..)?, cols)?,
-            (2.., false) => tiles_of::<T, S, V, 2>(simd, &mut dst, a, b_numbers.get(j * inner..)?)?,
-            (2.., true) => tiles_of_transposed::<T, S, V, 2>(simd, &mut dst, a, b_numbers.get(j..)?, cols)?,
-            (_, false) => tiles_of::<T, S, V, 1>(simd, &mut dst, a, b_numbers.get(j * inner..)?)?,
-            (_, true) => tiles_of_transposed::<T, S, V, 1>(simd, &mut dst, a, b_numbers.get(j..)?, cols)?,
-        }
+    macro_rules! columns {
+        ($($C:literal if $allowed:expr;)*) => {$(
+            while $allowed && cols - j >= $C {
+                j += if b.transposed {
+                    tiles_of_transposed::<T, S, V, $C>(simd, &mut dst, a, b_numbers.get(j..)?, cols)?
+                } else {
+                    tiles_of::<T, S, V, $C>(simd, &mut dst, a, b_numbers.get(j * inner..)?)?
+                };
+            }
+        )*};
+    }
+    // As many sums at a time as registers hold.
+    columns! {
+        8 if KNOWN && V == 1;
+        6 if KNOWN && V > 1 && cols > 8;
+        4 if true;
+        2 if true;
+        1 if true;
     }
     Some(())
 }
@@ -585,7 +657,7 @@ impl<T: Scalar> WithSimd for Outer<'_, '_, T> {
 
 /// Copies the columns of a matrix into columns of the given height.
 #[inline(always)]
-fn copy<T: Scalar, S: Simd>(from: ByColumns<'_, T>, mut to: &mut [T], height: usize) {
+pub(crate) fn copy<T: Lanes, S: Simd>(from: ByColumns<'_, T>, mut to: &mut [T], height: usize) {
     for j in 0..from.ncols() {
         let (column, from) = (to.get_mut(..height).unwrap_or_default(), from.col(j).as_slice());
         let vectors = T::vectors::<S>(from);
