@@ -1,6 +1,6 @@
 //! From a matrix to a number or a row.
 //!
-//! Every sum is taken in an order that depends on the shape alone: not on strides, not on the processor.
+//! Every sum is taken in an order that depends on the plan alone: not on strides, not on the processor.
 
 use super::elementwise::Source;
 use super::tile::{BLOCK, PANEL, Tile};
