@@ -11,7 +11,7 @@ use crate::sight::{Destination, Rest, Sight};
 use crate::{Definition, Error, Scalar, cost, parallel};
 use faer::dyn_stack::MemStack;
 use faer::prelude::ReborrowMut;
-use faer::{MatMut, MatRef, Par};
+use faer::{MatMut, MatRef};
 use pullback_tape::{NodeId, Shape};
 use smallvec::SmallVec;
 
@@ -312,7 +312,7 @@ impl<T: Scalar> Machine<'_, T> {
         mut to: Destination<'_, T>,
         scratch: &mut Scratch<'_, T>,
     ) -> Result<(), Error> {
-        let (par, plan) = (Par::Seq, self.plan);
+        let plan = self.plan;
         let see = |view: &View| sight.view(view);
         let scaled = |alpha: f64, x: T| T::from_f64(alpha) * x;
         let factors = |buffer: usize| sight.buffer(&plan.slots[buffer]);
@@ -379,29 +379,29 @@ impl<T: Scalar> Machine<'_, T> {
             Kernel::Softmax { a } => reduce::softmax(to.matrix(), see(a), scratch.blocks),
             Kernel::SymmetricProduct { lhs, rhs, alpha, accumulate } => {
                 let (a, b) = (see(lhs), see(rhs));
-                symmetric_product(to.matrix(), *accumulate, a, b, T::from_f64(*alpha), par);
+                symmetric_product(to.matrix(), *accumulate, a, b, T::from_f64(*alpha));
                 return Ok(());
             }
             Kernel::Factorize { a, alpha, which } => {
                 let pivots = &mut scratch.pivots[*which];
                 factor::load(to.matrix(), see(a), T::from_f64(*alpha), pivots.method);
-                factor::factorize(to.matrix(), pivots, par, scratch.stack);
+                factor::factorize(to.matrix(), pivots, scratch.stack);
                 return Ok(());
             }
             Kernel::Solve { factors: packed, which, transposed } => {
                 let pivots = &scratch.pivots[*which];
                 self.check_invertible(pivots, instruction)?;
-                factor::solve(factors(*packed), pivots, *transposed, to.matrix(), par, scratch.stack);
+                factor::solve(factors(*packed), pivots, *transposed, to.matrix(), scratch.stack);
             }
             Kernel::Inverse { factors: packed, which } => {
                 let pivots = &scratch.pivots[*which];
                 self.check_invertible(pivots, instruction)?;
-                factor::inverse(to.matrix(), factors(*packed), pivots, par, scratch.stack);
+                factor::inverse(to.matrix(), factors(*packed), pivots, scratch.stack);
             }
             Kernel::DefiniteInverse { factors: packed, which, alpha, accumulate } => {
                 self.check_invertible(&scratch.pivots[*which], instruction)?;
                 let (packed, alpha) = (factors(*packed), T::from_f64(*alpha));
-                factor::definite_inverse(to.matrix(), *accumulate, packed, alpha, par, scratch.blocks);
+                factor::definite_inverse(to.matrix(), *accumulate, packed, alpha, scratch.blocks);
                 // The other triangle comes later.
                 return Ok(());
             }

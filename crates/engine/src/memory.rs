@@ -4,7 +4,6 @@ use crate::kernels::factor::{self, Pivots};
 use crate::kernels::{elementwise, reduce, small};
 use crate::plan::{Kernel, Plan};
 use crate::{Error, Scalar, parallel};
-use faer::Par;
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 
 /// What a program writes to.
@@ -27,7 +26,7 @@ const CACHE_LINE: usize = 64;
 
 impl<T: Scalar> Memory<T> {
     pub(crate) fn new(plan: &Plan) -> Result<Self, Error> {
-        let (mut blocks, par) = (0, Par::Seq);
+        let mut blocks = 0;
         let mut stack = StackReq::EMPTY;
         for instruction in &plan.code {
             let shape = plan.slots[instruction.dst].shape;
@@ -49,14 +48,12 @@ impl<T: Scalar> Memory<T> {
                     StackReq::EMPTY
                 }
                 Kernel::Factorize { which, .. } => {
-                    factor::factorize_scratch::<T>(plan.factorizations[*which], par)
+                    factor::factorize_scratch::<T>(plan.factorizations[*which])
                 }
                 Kernel::Solve { which, .. } => {
-                    factor::solve_scratch::<T>(plan.factorizations[*which], shape.cols, par)
+                    factor::solve_scratch::<T>(plan.factorizations[*which], shape.cols)
                 }
-                Kernel::Inverse { which, .. } => {
-                    factor::inverse_scratch::<T>(plan.factorizations[*which].n, par)
-                }
+                Kernel::Inverse { which, .. } => factor::inverse_scratch::<T>(plan.factorizations[*which].n),
                 Kernel::DefiniteInverse { .. } => {
                     blocks = blocks.max(shape.rows * shape.cols);
                     StackReq::EMPTY

@@ -41,27 +41,23 @@ impl<T: Scalar> Pivots<T> {
     }
 }
 
-pub(crate) fn factorize_scratch<T: Scalar>(Factorization { method, n }: Factorization, par: Par) -> StackReq {
+pub(crate) fn factorize_scratch<T: Scalar>(Factorization { method, n }: Factorization) -> StackReq {
     match method {
-        Method::Lu => lu::factor::lu_in_place_scratch::<usize, T>(n, n, par, Default::default()),
-        Method::Cholesky => llt::factor::cholesky_in_place_scratch::<T>(n, par, Default::default()),
+        Method::Lu => lu::factor::lu_in_place_scratch::<usize, T>(n, n, Par::Seq, Default::default()),
+        Method::Cholesky => llt::factor::cholesky_in_place_scratch::<T>(n, Par::Seq, Default::default()),
     }
 }
 
-pub(crate) fn solve_scratch<T: Scalar>(
-    Factorization { method, n }: Factorization,
-    cols: usize,
-    par: Par,
-) -> StackReq {
+pub(crate) fn solve_scratch<T: Scalar>(Factorization { method, n }: Factorization, cols: usize) -> StackReq {
     match method {
-        Method::Lu => lu::solve::solve_in_place_scratch::<usize, T>(n, cols, par)
-            .or(lu::solve::solve_transpose_in_place_scratch::<usize, T>(n, cols, par)),
-        Method::Cholesky => llt::solve::solve_in_place_scratch::<T>(n, cols, par),
+        Method::Lu => lu::solve::solve_in_place_scratch::<usize, T>(n, cols, Par::Seq)
+            .or(lu::solve::solve_transpose_in_place_scratch::<usize, T>(n, cols, Par::Seq)),
+        Method::Cholesky => llt::solve::solve_in_place_scratch::<T>(n, cols, Par::Seq),
     }
 }
 
-pub(crate) fn inverse_scratch<T: Scalar>(n: usize, par: Par) -> StackReq {
-    lu::inverse::inverse_scratch::<usize, T>(n, par)
+pub(crate) fn inverse_scratch<T: Scalar>(n: usize) -> StackReq {
+    lu::inverse::inverse_scratch::<usize, T>(n, Par::Seq)
 }
 
 /// Of a matrix to be factorized, `to = alpha a`: for Cholesky the lower triangle, as nothing else is read.
@@ -76,12 +72,12 @@ pub(crate) fn load<T: Scalar>(mut to: MatMut<'_, T>, a: MatRef<'_, T>, alpha: T,
 }
 
 /// Replaces a matrix by its packed factors: `P A = L U`, or `A = L Lᵀ` with L in the lower triangle.
-pub(crate) fn factorize<T: Scalar>(mut a: MatMut<'_, T>, p: &mut Pivots<T>, par: Par, stack: &mut MemStack) {
+pub(crate) fn factorize<T: Scalar>(mut a: MatMut<'_, T>, p: &mut Pivots<T>, stack: &mut MemStack) {
     match p.method {
         Method::Lu => {
             let (forward, inverse) = (&mut p.forward, &mut p.inverse);
             let (info, _) =
-                lu::factor::lu_in_place(a.rb_mut(), forward, inverse, par, stack, Default::default());
+                lu::factor::lu_in_place(a.rb_mut(), forward, inverse, Par::Seq, stack, Default::default());
             registers::release();
             p.odd = info.transposition_count % 2 == 1;
             p.vanishing = vanishing(a.rb(), &mut p.work);
@@ -93,7 +89,7 @@ pub(crate) fn factorize<T: Scalar>(mut a: MatMut<'_, T>, p: &mut Pivots<T>, par:
             let pivots = llt::factor::cholesky_in_place(
                 a.rb_mut(),
                 Default::default(),
-                par,
+                Par::Seq,
                 stack,
                 Default::default(),
             );
@@ -175,15 +171,14 @@ pub(crate) fn solve<T: Scalar>(
     p: &Pivots<T>,
     transposed: bool,
     rhs: MatMut<'_, T>,
-    par: Par,
     stack: &mut MemStack,
 ) {
     match p.method {
-        Method::Cholesky => llt::solve::solve_in_place(factors, rhs, par, stack),
+        Method::Cholesky => llt::solve::solve_in_place(factors, rhs, Par::Seq, stack),
         Method::Lu if transposed => {
-            lu::solve::solve_transpose_in_place(factors, factors, p.permutation(), rhs, par, stack);
+            lu::solve::solve_transpose_in_place(factors, factors, p.permutation(), rhs, Par::Seq, stack);
         }
-        Method::Lu => lu::solve::solve_in_place(factors, factors, p.permutation(), rhs, par, stack),
+        Method::Lu => lu::solve::solve_in_place(factors, factors, p.permutation(), rhs, Par::Seq, stack),
     }
     registers::release();
 }
@@ -192,10 +187,9 @@ pub(crate) fn inverse<T: Scalar>(
     dst: MatMut<'_, T>,
     factors: MatRef<'_, T>,
     p: &Pivots<T>,
-    par: Par,
     stack: &mut MemStack,
 ) {
-    lu::inverse::inverse(dst, factors, factors, p.permutation(), par, stack);
+    lu::inverse::inverse(dst, factors, factors, p.permutation(), Par::Seq, stack);
     registers::release();
 }
 
@@ -206,7 +200,6 @@ pub(crate) fn definite_inverse<T: Scalar>(
     accumulate: bool,
     factors: MatRef<'_, T>,
     alpha: T,
-    par: Par,
     work: &mut [T],
 ) {
     let accumulate = if accumulate { Accum::Add } else { Accum::Replace };
@@ -214,9 +207,9 @@ pub(crate) fn definite_inverse<T: Scalar>(
     let n = factors.nrows();
     // Above the diagonal is whatever was there before, and nobody reads it.
     let mut inverse = MatMut::from_column_major_slice_mut(&mut work[..n * n], n, n);
-    invert_lower_triangular(inverse.rb_mut(), factors, par);
+    invert_lower_triangular(inverse.rb_mut(), factors, Par::Seq);
     let inverse = inverse.rb();
-    triangular::matmul(dst, lower, accumulate, inverse.transpose(), upper, inverse, lower, alpha, par);
+    triangular::matmul(dst, lower, accumulate, inverse.transpose(), upper, inverse, lower, alpha, Par::Seq);
     registers::release();
 }
 

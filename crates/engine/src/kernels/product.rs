@@ -31,11 +31,10 @@ pub(crate) fn symmetric_product<T: Scalar>(
     a: MatRef<'_, T>,
     b: MatRef<'_, T>,
     alpha: T,
-    par: Par,
 ) {
     let accumulate = if accumulate { Accum::Add } else { Accum::Replace };
     let (lower, full) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
-    triangular::matmul(dst, lower, accumulate, a, full, b, full, alpha, par);
+    triangular::matmul(dst, lower, accumulate, a, full, b, full, alpha, Par::Seq);
     registers::release();
 }
 
