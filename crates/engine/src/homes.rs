@@ -1,9 +1,8 @@
 //! Where buffers live: the linear scan that gives buffers whose lifetimes do not meet the same memory.
 
 use crate::Error;
-use crate::plan::{Elementwise, Instruction, Kernel, Repeat, Slot};
+use crate::plan::{Elementwise, Group, Instruction, Kernel, Repeat, Slot};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 /// Every home begins at a multiple of so many numbers, which is a multiple of a cache line.
 pub(crate) const ALIGNMENT: usize = 16;
@@ -18,7 +17,7 @@ pub(crate) fn assign(
     code: &mut [Instruction],
     slots: &mut [Slot],
     outputs: &[bool],
-    groups: &[Range<usize>],
+    groups: &[Group],
 ) -> Result<usize, Error> {
     const NEVER: usize = usize::MAX;
     let mut last_use = vec![NEVER; slots.len()];
@@ -31,8 +30,8 @@ pub(crate) fn assign(
     let mut free = Free::default();
     let mut homes = vec![NEVER; slots.len()];
     let mut last_of_group = vec![true; code.len()];
-    for group in groups {
-        last_of_group[group.start..group.end - 1].fill(false);
+    for Group { members, .. } in groups {
+        last_of_group[members.start..members.end - 1].fill(false);
     }
     let mut given_back = Vec::new();
     for (i, instruction) in code.iter_mut().enumerate() {

@@ -31,6 +31,8 @@ mod machine;
 mod memory;
 mod parallel;
 mod plan;
+#[cfg(feature = "rayon")]
+mod pool;
 mod profile;
 mod program;
 mod recompute;

@@ -8,8 +8,8 @@
 use crate::Error;
 use crate::brief::Stretches;
 use crate::plan::{
-    Arg, Buffer, Elementwise, Factorization, Input, Instruction, Kernel, Method, Place, Plan, Repeat, Slot,
-    Step, View,
+    Arg, Buffer, Elementwise, Factorization, Group, Input, Instruction, Kernel, Method, Place, Plan, Repeat,
+    Slot, Step, View,
 };
 use crate::{homes, parallel, recompute};
 use pullback_tape::{Graph, Node, NodeId, Op, Shape, Structure};
@@ -41,7 +41,7 @@ pub(crate) struct Target {
     /// The size of a number, in bytes.
     pub(crate) number: usize,
     /// Whether there is more than one thread.
-    pub(crate) threads: bool,
+    pub(crate) threads: usize,
     /// Whether values may be computed again to save memory.
     pub(crate) recompute: bool,
 }
@@ -118,10 +118,13 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Resu
         kept.resize(slots.len(), false);
     }
     let mut groups = Vec::new();
-    if target.threads
-        && let Some(found) = parallel::groups(&mut code[constants..], &slots, target.number)
+    if target.threads > 1
+        && let Some(found) = parallel::groups(&mut code[constants..], &slots, target.number, target.threads)
     {
-        groups = found.into_iter().map(|group| group.start + constants..group.end + constants).collect();
+        groups = found;
+        for Group { members, .. } in &mut groups {
+            *members = members.start + constants..members.end + constants;
+        }
         arena = homes::assign(&mut code, &mut slots, &kept, &groups)?;
     }
     for (i, view) in outputs.iter().enumerate() {

@@ -46,6 +46,8 @@ pub(crate) struct Machine<'a, T: Scalar> {
     pub(crate) plan: &'a Plan,
     pub(crate) definitions: &'a [Option<Definition<T>>],
     pub(crate) check_finite: bool,
+    /// Whether large instructions are divided among threads.
+    pub(crate) divided: bool,
     pub(crate) inputs: &'a [(&'a str, MatRef<'a, T>)],
     /// For every input of the plan, its position among those given.
     pub(crate) bound: &'a [usize],
@@ -133,7 +135,7 @@ impl<T: Scalar> Machine<'_, T> {
             }
         }
         let (first, rest) = self.plan.code.split_at(self.plan.constants);
-        if !constants && self.divided() {
+        if self.divided {
             let (arena, mut scratch) = memory.parts();
             return self.run_groups(arena, outside, &mut scratch);
         }
@@ -186,17 +188,12 @@ impl<T: Scalar> Machine<'_, T> {
     ) -> Result<(), Error> {
         for group in &self.plan.groups {
             let outside = outside.as_deref_mut();
-            match &self.plan.code[group.clone()] {
+            match &self.plan.code[group.members.clone()] {
                 [instruction] => self.alone(instruction, arena, outside, scratch)?,
-                members => self.together(members, arena, outside)?,
+                members => Machine { divided: group.divided, ..*self }.together(members, arena, outside)?,
             }
         }
         Ok(())
-    }
-
-    /// Whether instructions are divided among threads.
-    fn divided(&self) -> bool {
-        !self.plan.groups.is_empty()
     }
 
     #[inline(always)]
@@ -319,13 +316,13 @@ impl<T: Scalar> Machine<'_, T> {
         match &instruction.kernel {
             Kernel::MatMul { lhs, rhs, alpha, accumulate } => {
                 let (a, b, alpha) = (see(lhs), see(rhs), T::from_f64(*alpha));
-                if self.divided() {
+                if self.divided {
                     parallel::product(to.matrix(), *accumulate, a, b, alpha);
                 } else {
                     product(to.matrix(), *accumulate, a, b, alpha);
                 }
             }
-            Kernel::Copy { a, alpha } => to.copy(see(a), T::from_f64(*alpha), self.divided()),
+            Kernel::Copy { a, alpha } => to.copy(see(a), T::from_f64(*alpha), self.divided),
             Kernel::Elementwise(pass) => {
                 let shape = plan.slots[instruction.dst].shape;
                 let target = match &mut to {
@@ -457,7 +454,7 @@ impl<T: Scalar> Machine<'_, T> {
         sources.extend(pass.operands.iter().map(source));
         let mut bad = None;
         let told = self.check_finite.then_some(&mut bad);
-        if told.is_none() && self.divided() {
+        if told.is_none() && self.divided {
             parallel::pass(pass, &sources, target, shape, scratch.blocks);
             return Ok(());
         }

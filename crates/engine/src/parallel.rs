@@ -9,50 +9,17 @@ use crate::Scalar;
 use crate::kernels::elementwise::{self, Sources, Target};
 use crate::kernels::tile::BLOCK;
 use crate::kernels::{product, transpose};
-use crate::plan::{Buffer, Elementwise, Instruction, Kernel, Slot, Step};
+use crate::plan::{Buffer, Elementwise, Group, Instruction, Kernel, Slot, Step};
 use faer::{MatMut, MatRef};
 use pullback_tape::{Function, Shape};
 use smallvec::SmallVec;
 use std::ops::Range;
 
 #[cfg(feature = "rayon")]
-pub(crate) use pool::{Pool, join};
+pub(crate) use crate::pool::{Pool, join};
 
 #[cfg(not(feature = "rayon"))]
 pub(crate) use no_pool::{Pool, join};
-
-#[cfg(feature = "rayon")]
-mod pool {
-    use crate::Error;
-    use std::num::NonZeroUsize;
-    use std::sync::Arc;
-
-    /// The threads of a program, which its clones share.
-    #[derive(Clone)]
-    pub(crate) struct Pool(Arc<rayon::ThreadPool>);
-
-    impl Pool {
-        pub(crate) fn new(threads: NonZeroUsize) -> Result<Self, Error> {
-            match rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build() {
-                Ok(pool) => Ok(Pool(Arc::new(pool))),
-                Err(reason) => Err(Error::Threads { threads: threads.get(), reason: reason.to_string() }),
-            }
-        }
-
-        /// Does the work on one of the threads, and there [`join`] can divide it.
-        pub(crate) fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-            self.0.install(work)
-        }
-    }
-
-    /// Runs both, at the same time if a thread is free. To be called inside the pool only.
-    pub(crate) fn join<A: Send, B: Send>(
-        a: impl FnOnce() -> A + Send,
-        b: impl FnOnce() -> B + Send,
-    ) -> (A, B) {
-        rayon::join(a, b)
-    }
-}
 
 #[cfg(not(feature = "rayon"))]
 mod no_pool {
@@ -163,7 +130,12 @@ impl Footprint {
 /// Divides a program on numbers of the given size into groups of consecutive products and copies that do not depend
 /// on each other, and single instructions. `None` if there is so little work to divide that the program had better
 /// stay on one thread.
-pub(crate) fn groups(code: &mut [Instruction], slots: &[Slot], number: usize) -> Option<Vec<Range<usize>>> {
+pub(crate) fn groups(
+    code: &mut [Instruction],
+    slots: &[Slot],
+    number: usize,
+    threads: usize,
+) -> Option<Vec<Group>> {
     let work: Vec<usize> =
         code.iter().map(|instruction| work(instruction, slots[instruction.dst].shape, number)).collect();
     let mut groups: Vec<Range<usize>> = Vec::new();
@@ -193,9 +165,13 @@ pub(crate) fn groups(code: &mut [Instruction], slots: &[Slot], number: usize) ->
             divided = divided.saturating_add(total);
         }
         if divisible || single {
-            worth_it.push(group);
+            let work = &work[group.clone()];
+            let (least, most) = (work.iter().min(), work.iter().max());
+            // Whole members take less time than their panels, if every thread has as many and as large ones.
+            let even = group.len().is_multiple_of(threads) && least == most;
+            worth_it.push(Group { members: group, divided: !even });
         } else {
-            worth_it.extend(group.map(|i| i..i + 1));
+            worth_it.extend(group.map(|i| Group { members: i..i + 1, divided: true }));
         }
     }
     (divided >= PROGRAM).then_some(worth_it)
@@ -242,18 +218,21 @@ pub(crate) fn lend<X>(
 
 // ---- in panels -------------------------------------------------------------------------------------------
 
-/// A panel has at least so many columns, or rows, where there are enough for more than two. In narrow ones a
-/// product would spend its time on arranging the left factor.
+/// A panel has at least so many rows; a product with too few for two panels is divided by columns. Panels of rows take no
+/// longer than the whole, while faer arranges the left factor again for every panel of columns.
+const HEIGHT: usize = 120;
+
+/// A panel has at least so many columns, where there are enough for more than two.
 const WIDTH: usize = 128;
 
-/// A product with fewer columns is divided by rows.
+/// A product with fewer columns is divided by rows, if it has more of them.
 const FEW: usize = 64;
 
 /// Panels begin at multiples of so many columns, as in an undivided product the blocks of its kernels do.
 const COLUMNS: usize = 8;
 
-/// The same for rows: a multiple of the heights of all kernels.
-const ROWS: usize = 96;
+/// The same for rows.
+const ROWS: usize = 24;
 
 /// Where to cut `len` columns or rows in about two halves, at a multiple of `step`, unless they would be less than
 /// `width` wide.
@@ -274,7 +253,7 @@ pub(crate) fn product<T: Scalar>(
     let shape = Shape::new(dst.nrows(), dst.ncols());
     if is_vector(shape) || product_work(shape, a.ncols(), size_of::<T>()) < DIVISIBLE {
         product::product(dst, accumulate, a, b, alpha);
-    } else if shape.cols < FEW && shape.rows > shape.cols {
+    } else if shape.rows >= 2 * HEIGHT || shape.cols < FEW && shape.rows > shape.cols {
         by_rows(dst, accumulate, a, b, alpha);
     } else {
         by_columns(dst, accumulate, a, b, alpha, WIDTH.min(shape.cols / 2));
@@ -301,7 +280,7 @@ fn by_columns<T: Scalar>(
 }
 
 fn by_rows<T: Scalar>(dst: MatMut<'_, T>, accumulate: bool, a: MatRef<'_, T>, b: MatRef<'_, T>, alpha: T) {
-    let Some(middle) = middle(dst.nrows(), WIDTH, ROWS) else {
+    let Some(middle) = middle(dst.nrows(), HEIGHT, ROWS) else {
         return product::product(dst, accumulate, a, b, alpha);
     };
     let (top, bottom) = dst.split_at_row_mut(middle);

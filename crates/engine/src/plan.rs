@@ -333,15 +333,22 @@ pub(crate) struct Input {
     pub(crate) node: NodeId,
 }
 
+/// Instructions that run side by side.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Group {
+    pub(crate) members: Range<usize>,
+    /// Whether each of them is divided too, if it is large.
+    pub(crate) divided: bool,
+}
+
 /// A compiled program without its memory.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) code: Vec<Instruction>,
     /// So many instructions depend on constants alone, and come first: they run when the constants are bound.
     pub(crate) constants: usize,
-    /// The instructions divided among threads: those of a group run side by side. Empty if the program is to run
-    /// on one thread.
-    pub(crate) groups: Vec<Range<usize>>,
+    /// What is divided among threads. Empty if the program is to run on one.
+    pub(crate) groups: Vec<Group>,
     pub(crate) slots: Vec<Slot>,
     /// The brief instructions among those of a run.
     pub(crate) stretches: Stretches,

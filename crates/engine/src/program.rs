@@ -26,12 +26,11 @@ pub enum Parallelism {
 }
 
 impl Parallelism {
-    /// Whether there is more than one thread.
-    fn is_several(self) -> bool {
+    fn threads(self) -> usize {
         match self {
-            Parallelism::Sequential => false,
+            Parallelism::Sequential => 1,
             #[cfg(feature = "rayon")]
-            Parallelism::Threads(n) => n.get() > 1,
+            Parallelism::Threads(n) => n.get(),
         }
     }
 
@@ -125,7 +124,7 @@ impl<T: Scalar> Program<T> {
         declared.sort();
         let target = Target {
             number: size_of::<T>(),
-            threads: options.parallelism.is_several(),
+            threads: options.parallelism.threads(),
             recompute: options.recompute,
         };
         let plan = lower::lower(graph, declared, target)?;
@@ -393,7 +392,10 @@ impl<T: Scalar> Program<T> {
         let pool = self.pool.clone();
         let (machine, memory) = self.prepare(constants, inputs)?;
         match pool.filter(|_| !constants) {
-            Some(pool) => pool.run(|| machine.run(constants, memory, outside)),
+            Some(pool) => {
+                let machine = Machine { divided: true, ..machine };
+                pool.run(|| machine.run(constants, memory, outside))
+            }
             None => machine.run(constants, memory, outside),
         }?;
         self.constants_bound = true;
@@ -411,6 +413,7 @@ impl<T: Scalar> Program<T> {
             plan: &self.plan,
             definitions: &self.definitions,
             check_finite: self.check_finite,
+            divided: false,
             inputs,
             bound: &self.bound,
             one: T::from_f64(1.0),

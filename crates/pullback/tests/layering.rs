@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 const MAY_USE: [(&str, &[&str]); 4] = [
     ("tape", &["smallvec", "thiserror"]),
     ("rules", &["pullback-tape", "thiserror"]),
-    // rayon: only if asked for.
-    ("engine", &["pullback-tape", "faer", "pulp", "rayon", "smallvec", "thiserror"]),
+    // rayon and rustix: only if asked for.
+    ("engine", &["pullback-tape", "faer", "pulp", "rayon", "rustix", "smallvec", "thiserror"]),
     ("pullback", &["pullback-tape", "pullback-rules", "pullback-engine", "faer", "thiserror"]),
 ];
 
