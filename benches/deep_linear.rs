@@ -134,11 +134,14 @@ fn samples(harness: &mut Harness) {
 #[cfg(feature = "rayon")]
 fn threads(harness: &mut Harness) {
     use pullback::{Options, Parallelism};
+    use pullback_benches::compiled::Twice;
     use pullback_benches::race::Clock;
 
-    let note = "Two threads: their time over that of one.";
-    let summary =
-        Summary::new("Deep linear gradient on two threads", &["L", "N", "d", "one", "two threads"], note);
+    let header = &["L", "N", "d", "one", "two threads", "two programs"];
+    let note = "Two threads: their time over that of one. Two programs, each on a thread of its own, at once: what they \
+                take over what one takes, which is 1.00 if the machine has two whole processors to give, and 2.00 if it \
+                has one.";
+    let summary = Summary::new("Deep linear gradient on two threads", header, note);
     let mut group = harness.group("deep_linear_threads", Duration::from_secs(2), summary);
     group.clock(Clock::Wall);
     let two = Parallelism::Threads(std::num::NonZeroUsize::MIN.saturating_add(1));
@@ -146,7 +149,9 @@ fn threads(harness: &mut Harness) {
         let problem = LazyCell::new(move || Problem::<f64>::new(&[d; 5], d));
         group.race(format!("d{d}"), ["4".to_owned(), d.to_string(), d.to_string()].to_vec(), || {
             let threaded = Setup { options: Options::new().parallelism(two), ..Setup::default() };
-            Ok(vec![Box::new(problem.compiled(Setup::default())?), Box::new(problem.compiled(threaded)?)])
+            let one = || problem.compiled(Setup::default());
+            let twice = Twice::new([one()?, one()?]);
+            Ok(vec![Box::new(one()?), Box::new(problem.compiled(threaded)?), Box::new(twice)])
         });
     }
     group.finish();

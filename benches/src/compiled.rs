@@ -85,3 +85,33 @@ impl<T: Scalar, const N: usize> Contender<T> for CompiledInto<'_, T, N> {
         (self.run(), self.outputs[1..].to_vec())
     }
 }
+
+/// Two programs that run at the same time: what a machine with two processors can do at best.
+#[cfg(feature = "rayon")]
+pub struct Twice<'p, T: Scalar> {
+    programs: [Compiled<'p, T>; 2],
+    threads: rayon::ThreadPool,
+}
+
+#[cfg(feature = "rayon")]
+impl<'p, T: Scalar> Twice<'p, T> {
+    /// # Panics
+    /// There are no threads to be had.
+    #[allow(clippy::panic)]
+    pub fn new(programs: [Compiled<'p, T>; 2]) -> Self {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(2).build();
+        Twice { programs, threads: threads.unwrap_or_else(|reason| panic!("{reason}")) }
+    }
+}
+
+#[cfg(feature = "rayon")]
+impl<T: Scalar> Contender<T> for Twice<'_, T> {
+    fn run(&mut self) -> T {
+        let [a, b] = &mut self.programs;
+        self.threads.install(|| rayon::join(|| a.run(), || b.run())).0
+    }
+
+    fn results(&mut self) -> (T, Vec<Mat<T>>) {
+        self.programs[1].results()
+    }
+}
