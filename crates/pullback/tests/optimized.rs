@@ -3,17 +3,15 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use pullback::faer::{Mat, MatRef};
+mod common;
+
+use common::{Random, Step, bound, loss, pick, programs, text};
+use pullback::faer::Mat;
 use pullback::prelude::*;
 use pullback::{Rewrites, Structure, optimize_with};
 use pullback_tape::Op;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-
-/// One step of a program: an op, and the operands as indices among the expressions that fit.
-type Step = (u8, u8, u8);
 
 const OPS: u8 = 38;
 
@@ -22,10 +20,7 @@ const OPS: u8 = 38;
 fn grow<'t>(tape: &'t Tape, pool: &mut Vec<Var<'t>>, (op, first, second): Step) {
     let a = pool[usize::from(first) % pool.len()];
     let Shape { rows, cols } = a.shape();
-    let pick = |fits: &dyn Fn(Shape) -> bool| {
-        let fitting: Vec<_> = pool.iter().copied().filter(|b| fits(b.shape())).collect();
-        (!fitting.is_empty()).then(|| fitting[usize::from(second) % fitting.len()])
-    };
+    let pick = |fits: &dyn Fn(Shape) -> bool| pick(pool, second, fits);
     let like = || pick(&|shape| shape == a.shape()).unwrap_or(a);
     let number = || pick(&Shape::is_scalar).unwrap_or_else(|| a.inner(like()).tanh());
     let after = || pick(&|shape| shape.rows == cols).unwrap_or(a.t());
@@ -89,18 +84,6 @@ fn grow<'t>(tape: &'t Tape, pool: &mut Vec<Var<'t>>, (op, first, second): Step) 
     pool.push(grown);
 }
 
-#[derive(Clone, Debug)]
-struct Random {
-    extents: (usize, usize, usize),
-    steps: Vec<Step>,
-}
-
-fn programs() -> impl Strategy<Value = Random> {
-    let extents = (0..=4usize, 0..=4usize, 1..=4usize);
-    let steps = proptest::collection::vec((0..OPS, any::<u8>(), any::<u8>()), 1..12);
-    (extents, steps).prop_map(|(extents, steps)| Random { extents, steps })
-}
-
 /// Variables, each with a direction.
 type Directions<'t> = Vec<(Var<'t>, Var<'t>)>;
 
@@ -118,12 +101,6 @@ fn expressions<'t>(tape: &'t Tape, program: &Random) -> (Directions<'t>, Vec<Var
         _ => (x, tape.symmetric(name, x.rows())),
     };
     (vec![direction(a, "V"), direction(d, "W"), direction(u, "z")], pool)
-}
-
-/// Two of the expressions, the last among them, made one number.
-fn loss<'t>(pool: &[Var<'t>]) -> Var<'t> {
-    let (last, other) = (pool[pool.len() - 1], pool[pool.len() / 2]);
-    last.sin().sum() + 0.5 * (other.tanh() + other.cos()).norm_squared()
 }
 
 /// Another one, that leaves the products at the end of chains open.
@@ -150,21 +127,17 @@ fn matrices(tape: &Tape) -> Vec<(String, Mat<f64>)> {
 
 fn values(outputs: &[Var<'_>]) -> Result<Vec<Mat<f64>>, String> {
     let matrices = matrices(outputs[0].tape());
-    let program = Program::<f64>::compile(outputs).map_err(|error| error.to_string())?;
+    let program = Program::<f64>::compile(outputs).map_err(text)?;
     let inputs = program.inputs().chain(program.constants());
     let needed: BTreeSet<String> = inputs.map(|(name, _)| name.to_owned()).collect();
-    let known = matrices.iter().filter(|(name, _)| needed.contains(name));
-    let bound: Vec<(&str, MatRef<'_, f64>)> = known.map(|(name, m)| (name.as_str(), m.as_ref())).collect();
-    evaluate(outputs, &bound).map_err(|error| error.to_string())
+    let mut at = bound(&matrices);
+    at.retain(|(name, _)| needed.contains(*name));
+    evaluate(outputs, &at).map_err(text)
 }
 
-/// Runs a test on random programs, the same each time; a failure is shrunk to a short program.
+/// Runs a test on so many programs.
 fn for_random_programs(cases: u32, test: impl Fn(&Random) -> Result<(), String>) {
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    if let Err(error) = runner.run(&programs(), |program| test(&program).map_err(TestCaseError::fail)) {
-        panic!("{error}");
-    }
+    common::for_random_programs(cases, &programs(0..=4, OPS, 11), test);
 }
 
 /// The values of some outputs, compared with what they should be on the scale of all that is computed.
@@ -182,10 +155,6 @@ fn compare(
         }
     }
     Ok(())
-}
-
-fn text(error: impl ToString) -> String {
-    error.to_string()
 }
 
 /// A loss, its gradients, and their derivatives along the directions.

@@ -3,10 +3,11 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+mod common;
+
+use common::{Random, Step, bound, loss, pick, programs, text};
 use pullback::Function;
-use pullback::faer::{Mat, MatRef};
+use pullback::faer::Mat;
 use pullback::prelude::*;
 use pullback_tape::{Name, Op};
 use std::cell::RefCell;
@@ -15,17 +16,11 @@ use std::time::{Duration, Instant};
 
 // ---- random programs -------------------------------------------------------------------------------------
 
-/// One step of a program: an op, and the operands as indices among the expressions that fit.
-type Step = (u8, u8, u8);
-
 /// Adds an expression to the pool, smooth and of moderate size whatever its operands are.
 fn grow<'t>(tape: &'t Tape, pool: &mut Vec<Var<'t>>, (op, first, second): Step) {
     let a = pool[usize::from(first) % pool.len()];
     let Shape { rows, cols } = a.shape();
-    let pick = |fits: &dyn Fn(Shape) -> bool| {
-        let fitting: Vec<_> = pool.iter().copied().filter(|b| fits(b.shape())).collect();
-        (!fitting.is_empty()).then(|| fitting[usize::from(second) % fitting.len()])
-    };
+    let pick = |fits: &dyn Fn(Shape) -> bool| pick(pool, second, fits);
     let like = || pick(&|shape| shape == a.shape()).unwrap_or(a);
     let number = || pick(&Shape::is_scalar).unwrap_or_else(|| a.inner(like()).tanh());
     // A square matrix with a heavy diagonal.
@@ -91,18 +86,6 @@ fn grow<'t>(tape: &'t Tape, pool: &mut Vec<Var<'t>>, (op, first, second): Step) 
 
 const OPS: u8 = 39;
 
-#[derive(Clone, Debug)]
-struct Random {
-    extents: (usize, usize, usize),
-    steps: Vec<Step>,
-}
-
-fn programs() -> impl Strategy<Value = Random> {
-    let extents = (1..=4usize, 1..=4usize, 1..=4usize);
-    let steps = proptest::collection::vec((0..OPS, any::<u8>(), any::<u8>()), 2..16);
-    (extents, steps).prop_map(|(extents, steps)| Random { extents, steps })
-}
-
 /// The inputs, and all expressions grown from them.
 fn expressions<'t>(tape: &'t Tape, program: &Random) -> (Vec<Var<'t>>, Vec<Var<'t>>) {
     let (m, k, n) = program.extents;
@@ -113,29 +96,14 @@ fn expressions<'t>(tape: &'t Tape, program: &Random) -> (Vec<Var<'t>>, Vec<Var<'
     (inputs, pool)
 }
 
-/// Two of the expressions, the last among them, made one number.
-fn loss<'t>(pool: &[Var<'t>]) -> Var<'t> {
-    let (last, other) = (pool[pool.len() - 1], pool[pool.len() / 2]);
-    last.sin().sum() + 0.5 * (other.tanh() + other.cos()).norm_squared()
-}
-
 fn matrices(tape: &Tape) -> Vec<(String, Mat<f64>)> {
     let inputs = (1..).zip(tape.inputs());
     inputs.map(|(seed, (name, shape))| (name, check::random(shape.rows, shape.cols, seed))).collect()
 }
 
-fn bound(matrices: &[(String, Mat<f64>)]) -> Vec<(&str, MatRef<'_, f64>)> {
-    matrices.iter().map(|(name, matrix)| (name.as_str(), matrix.as_ref())).collect()
-}
-
-/// Runs a test on 200 programs, the same each time; a failure is shrunk to a short program.
+/// Runs a test on 200 programs.
 fn for_random_programs(test: impl Fn(&Random) -> Result<(), String>) {
-    let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    let outcome = runner.run(&programs(), |program| test(&program).map_err(TestCaseError::fail));
-    if let Err(error) = outcome {
-        panic!("{error}");
-    }
+    common::for_random_programs(200, &programs(1..=4, OPS, 15), test);
 }
 
 #[test]
@@ -147,12 +115,12 @@ fn random_gradients_satisfy_the_definition() {
         let matrices = matrices(&tape);
         let at = bound(&matrices);
         for x in inputs {
-            let taylor = check::taylor(loss, x, &at).map_err(|error| error.to_string())?;
+            let taylor = check::taylor(loss, x, &at).map_err(text)?;
             if !taylor.passes() {
                 return Err(format!("{loss} in {x}: {taylor}\n{:?}", taylor.remainders));
             }
             for y in [loss, last] {
-                let adjoint = check::adjoint(y, x, &at).map_err(|error| error.to_string())?;
+                let adjoint = check::adjoint(y, x, &at).map_err(text)?;
                 if !adjoint.passes() {
                     return Err(format!("{y} in {x}: {adjoint}"));
                 }
@@ -169,13 +137,13 @@ fn outputs_do_not_depend_on_their_company() {
         let tape = Tape::new();
         let (inputs, pool) = expressions(&tape, program);
         let mut outputs = vec![loss(&pool)];
-        outputs.extend(gradient(outputs[0], &inputs).map_err(|error| error.to_string())?);
+        outputs.extend(gradient(outputs[0], &inputs).map_err(text)?);
         outputs.extend(pool.iter().step_by(2));
         let matrices = matrices(&tape);
         let at = bound(&matrices);
-        let together = evaluate(&outputs, &at).map_err(|error| error.to_string())?;
+        let together = evaluate(&outputs, &at).map_err(text)?;
         for (output, together) in outputs.iter().zip(&together) {
-            let alone = &evaluate(&[*output], &at).map_err(|error| error.to_string())?[0];
+            let alone = &evaluate(&[*output], &at).map_err(text)?[0];
             let error = (alone - together).norm_max() / alone.norm_max().max(1.0);
             if error > 1e-12 || error.is_nan() {
                 return Err(format!("{output}: {error:e}"));
@@ -192,7 +160,7 @@ fn random_programs_are_various() {
     for_random_programs(|program| {
         let tape = Tape::new();
         let (_, pool) = expressions(&tape, program);
-        let graph = tape.graph(&[loss(&pool)]).map_err(|error| error.to_string())?;
+        let graph = tape.graph(&[loss(&pool)]).map_err(text)?;
         met.borrow_mut().extend(graph.iter().map(|(_, node)| node.op.name()));
         Ok(())
     });
