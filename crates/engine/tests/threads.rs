@@ -145,6 +145,29 @@ fn nor_do_those_of_large_programs() {
     }
 }
 
+/// However many clones run on the program's threads at once, none waits for another for ever.
+#[test]
+fn clones_share_the_threads() {
+    let tape = Tape::new();
+    let outputs = PROGRAMS[0].1(&tape, 200, 200);
+    let matrices = matrices::<f64>(&tape);
+    let inputs = bound(&matrices);
+    for count in [2, 3] {
+        let mut program = Program::compile_with(&outputs, threads(count)).unwrap();
+        let expected = bits(program.run(&inputs).unwrap().iter());
+        std::thread::scope(|scope| {
+            for mut clone in vec![program.clone(); 5] {
+                let (inputs, expected) = (&inputs, &expected);
+                scope.spawn(move || {
+                    for _ in 0..40 {
+                        assert!(bits(clone.run(inputs).unwrap().iter()) == *expected);
+                    }
+                });
+            }
+        });
+    }
+}
+
 /// What another thread allocates is not counted; rayon's queue takes a block of memory once in 63 runs.
 #[test]
 fn the_calling_thread_allocates_nothing() {
