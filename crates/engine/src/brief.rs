@@ -5,7 +5,8 @@
 
 use crate::Scalar;
 use crate::kernels::elementwise;
-use crate::kernels::lanes::{Wide, copy_columns, wide};
+use crate::kernels::fixed;
+use crate::kernels::lanes::{Wide, wide};
 use crate::kernels::reduce;
 use crate::kernels::small::{self, COPY, Update};
 use crate::plan::{Arg, Input, Instruction, Kernel, Place, Repeat, Slot, Step, View};
@@ -17,7 +18,9 @@ use std::ops::Range;
 enum Action {
     /// `dst = alpha a b`, or `dst += alpha a b`, of an m×k and a k×n.
     Product { sizes: [usize; 3], transposed: [bool; 2], alpha: f64, accumulate: bool },
-    /// The same of two matrices of a usual order.
+    /// The same of two matrices of order 2, 3 or 4.
+    Fixed { order: usize, transposed: [bool; 2], alpha: f64, accumulate: bool },
+    /// The same of two matrices of another usual order.
     Square { order: usize, transposed: [bool; 2], alpha: f64, accumulate: bool },
     /// One step of an elementwise pass.
     Step(Step),
@@ -40,6 +43,16 @@ enum Operand {
     Numbers(Range<usize>),
     /// An input where it is.
     Input(usize),
+}
+
+impl Operand {
+    #[inline(always)]
+    fn start(&self) -> Option<usize> {
+        match self {
+            Operand::Numbers(range) => Some(range.start),
+            Operand::Input(_) => None,
+        }
+    }
 }
 
 /// The brief instructions of a plan.
@@ -67,7 +80,8 @@ impl Stretches {
                 Place::Input(input) => !inputs[input].constant,
                 Place::One => false,
             };
-            let is_product = matches!(action, Action::Product { .. } | Action::Square { .. });
+            let is_product =
+                matches!(action, Action::Product { .. } | Action::Fixed { .. } | Action::Square { .. });
             let fits =
                 |view: &View| view.repeat == Repeat::No && (is_product || few(view) && !view.transposed);
             if !(known(a) && known(b) && fits(a) && fits(b)) {
@@ -99,14 +113,7 @@ impl Stretches {
 
     /// Copies the inputs that brief instructions read.
     pub(crate) fn copy<'a, T: Scalar>(&self, numbers: &mut [T], input: impl Fn(usize) -> MatRef<'a, T>) {
-        for &(i, start) in &self.copied {
-            let matrix = input(i);
-            let Some(to) = numbers.get_mut(start..start + matrix.nrows() * matrix.ncols()) else { continue };
-            match matrix.try_as_col_major() {
-                Some(matrix) => copy_columns(matrix, to),
-                None => drop(small::gathered(matrix, to)),
-            }
-        }
+        wide(Copies { copied: &self.copied, numbers, input });
     }
 
     /// Runs the stretch that begins with this instruction; returns how many are in it.
@@ -138,6 +145,8 @@ fn action(kernel: &Kernel) -> Option<(Action, &View, &View)> {
             let (transposed, alpha, accumulate) = ([lhs.transposed, rhs.transposed], *alpha, *accumulate);
             let action = if !small::is_small(rows, inner, cols) || least == 0 {
                 return None;
+            } else if least == most && fixed::is_fixed(most) {
+                Action::Fixed { order: most, transposed, alpha, accumulate }
             } else if least == most && small::is_usual(most) {
                 Action::Square { order: most, transposed, alpha, accumulate }
             } else if least > 1 && most <= small::TINY {
@@ -156,6 +165,33 @@ fn action(kernel: &Kernel) -> Option<(Action, &View, &View)> {
         Kernel::Inner { a, b, alpha } => (Action::Inner { alpha: *alpha }, a, b),
         _ => return None,
     })
+}
+
+/// Inputs to be copied.
+struct Copies<'a, T, I> {
+    copied: &'a [(usize, usize)],
+    numbers: &'a mut [T],
+    input: I,
+}
+
+impl<'i, T: Scalar, I: Fn(usize) -> MatRef<'i, T>> Wide for Copies<'_, T, I> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool, F: pulp::Simd, H: pulp::Simd>(self, full: F, half: H) {
+        for &(i, start) in self.copied {
+            let matrix = (self.input)(i);
+            let Some(to) =
+                self.numbers.get_mut(start..).and_then(|to| to.get_mut(..matrix.nrows() * matrix.ncols()))
+            else {
+                continue;
+            };
+            match matrix.try_as_col_major() {
+                Some(matrix) => small::copy_columns((full, half), matrix, to),
+                None => drop(small::gathered(matrix, to)),
+            }
+        }
+    }
 }
 
 /// Brief instructions, up to the first that is not.
@@ -190,14 +226,22 @@ fn one<'i, const FUSED: bool, T: Scalar, F: pulp::Simd, H: pulp::Simd>(
     blocks: &mut [T],
     input: &impl Fn(usize) -> MatRef<'i, T>,
 ) -> Option<()> {
-    if let Action::Product { sizes, transposed, alpha, accumulate } = &brief.action {
-        let update = Update { alpha: T::from_f64(*alpha), accumulate: *accumulate };
-        return product(brief, *sizes, *transposed, update, numbers, blocks, input);
+    match &brief.action {
+        Action::Fixed { order, transposed, alpha, accumulate } => {
+            let update = Update { alpha: T::from_f64(*alpha), accumulate: *accumulate };
+            let places = [brief.dst.start, brief.a.start()?, brief.b.start()?];
+            return fixed::product(simd, numbers, places, *order, *transposed, update);
+        }
+        Action::Product { sizes, transposed, alpha, accumulate } => {
+            let update = Update { alpha: T::from_f64(*alpha), accumulate: *accumulate };
+            return product(brief, *sizes, *transposed, update, numbers, blocks, input);
+        }
+        _ => {}
     }
     let (out, rest) = split(numbers, &brief.dst)?;
     let (a, b) = (rest.get(&brief.a), rest.get(&brief.b));
     match &brief.action {
-        Action::Product { .. } => None,
+        Action::Product { .. } | Action::Fixed { .. } => None,
         Action::Square { order, transposed, alpha, accumulate } => {
             let update = Update { alpha: T::from_f64(*alpha), accumulate: *accumulate };
             small::square(simd, out, [(a?, transposed[0]), (b?, transposed[1])], *order, update, blocks)
