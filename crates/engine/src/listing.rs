@@ -93,9 +93,9 @@ impl Listing {
         self.plan.graph.nodes().iter().filter(|node| node.op.arity() > 0).count()
     }
 
-    /// Bytes of memory for intermediate values and outputs.
+    /// Bytes of memory for intermediate values, outputs and copies of small inputs.
     pub fn bytes(&self) -> usize {
-        self.plan.arena.saturating_mul(self.size)
+        self.plan.numbers().saturating_mul(self.size)
     }
 
     /// Bytes that it would take to store the value of every node in a place of its own, inputs apart.

@@ -135,10 +135,7 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Resu
             slots[buffer].output = Some((i, view.transposed));
         }
     }
-    let stretches = match groups.is_empty() {
-        true => Stretches::new(&code[constants..], &slots, &inputs, arena),
-        false => Stretches::default(),
-    };
+    let stretches = Stretches::new(&code[constants..], &mut slots, &inputs, arena);
     Ok(Plan {
         stretches,
         code,

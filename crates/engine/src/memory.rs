@@ -41,12 +41,6 @@ impl<T: Scalar> Memory<T> {
                     blocks = blocks.max(elementwise::scratch(pass));
                     StackReq::EMPTY
                 }
-                Kernel::MatMul { lhs, rhs, .. }
-                    if small::is_small(lhs.shape.rows, lhs.shape.cols, rhs.shape.cols) =>
-                {
-                    blocks = blocks.max(4 * small::COPY + shape.rows * shape.cols);
-                    StackReq::EMPTY
-                }
                 Kernel::Factorize { which, .. } => {
                     factor::factorize_scratch::<T>(plan.factorizations[*which])
                 }
@@ -79,7 +73,7 @@ impl<T: Scalar> Memory<T> {
             numbers.resize(len, T::default());
             Ok(numbers)
         };
-        let all = plan.arena.saturating_add(plan.stretches.copies);
+        let all = plan.numbers();
         let padded = all.saturating_add(CACHE_LINE / size_of::<T>());
         let numbers = zeros(padded)?;
         Ok(Memory {
@@ -98,15 +92,8 @@ impl<T: Scalar> Memory<T> {
         &self.numbers[self.start..self.start + self.len]
     }
 
-    /// The arena, and the rest.
-    pub(crate) fn parts(&mut self) -> (&mut [T], Scratch<'_, T>) {
-        let len = self.len;
-        let (arena, scratch) = self.parts_with_copies();
-        (&mut arena[..len], scratch)
-    }
-
     /// The arena with copies of inputs behind it, and the rest.
-    pub(crate) fn parts_with_copies(&mut self) -> (&mut [T], Scratch<'_, T>) {
+    pub(crate) fn parts(&mut self) -> (&mut [T], Scratch<'_, T>) {
         let arena = &mut self.numbers[self.start..self.start + self.len + self.copies];
         let stack = MemStack::new(&mut self.stack);
         (arena, Scratch { pivots: &mut self.pivots, blocks: &mut self.blocks, stack })

@@ -363,3 +363,10 @@ pub(crate) struct Plan {
     /// What is computed, for messages.
     pub(crate) graph: Graph,
 }
+
+impl Plan {
+    /// So many numbers are in memory: those of the arena, and the copies of inputs behind it.
+    pub(crate) fn numbers(&self) -> usize {
+        self.arena.saturating_add(self.stretches.copies)
+    }
+}

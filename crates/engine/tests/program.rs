@@ -752,6 +752,15 @@ fn what_is_not_finite_is_found_on_request() {
 // ---- memory ----------------------------------------------------------------------------------------------
 
 #[test]
+fn copies_of_small_inputs_count_as_memory() {
+    let tape = Tape::new();
+    let (a, b) = (tape.input("A", (4, 4)), tape.input("B", (4, 4)));
+    let program = Program::<f64>::compile(&[a * b]).unwrap();
+    assert_eq!(program.bytes(), 3 * 16 * size_of::<f64>());
+    assert_eq!(program.bytes(), program.plan().bytes());
+}
+
+#[test]
 fn what_does_not_fit_into_memory() {
     let n = 1 << 24;
     let tape = Tape::new();

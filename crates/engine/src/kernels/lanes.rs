@@ -1,6 +1,5 @@
 //! Vectors of numbers, and the instruction sets that have them.
 
-use faer::{ContiguousFwd, MatRef};
 use pulp::bytemuck::Pod;
 use pulp::{Simd, WithSimd};
 
@@ -87,24 +86,6 @@ pub(crate) trait Wide {
 
     /// `FUSED` says that `mul_add` is an instruction.
     fn run<const FUSED: bool, F: Simd, H: Simd>(self, full: F, half: H) -> Self::Output;
-}
-
-/// Copies a matrix to columns that follow one another.
-pub(crate) fn copy_columns<T: Lanes>(from: MatRef<'_, T, usize, usize, ContiguousFwd>, to: &mut [T]) {
-    struct Copy<'a, T>(MatRef<'a, T, usize, usize, ContiguousFwd>, &'a mut [T]);
-    impl<T: Lanes> Wide for Copy<'_, T> {
-        type Output = ();
-
-        #[inline(always)]
-        fn run<const FUSED: bool, F: Simd, H: Simd>(self, _: F, _: H) {
-            let rows = self.0.nrows();
-            match 2 * rows > lanes::<T, F>() {
-                true => super::small::copy::<T, F>(self.0, self.1, rows),
-                false => super::small::copy::<T, H>(self.0, self.1, rows),
-            }
-        }
-    }
-    wide(Copy(from, to));
 }
 
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]

@@ -2,6 +2,7 @@
 
 pub(crate) mod elementwise;
 pub(crate) mod factor;
+pub(crate) mod fixed;
 pub(crate) mod functions;
 pub(crate) mod lanes;
 pub(crate) mod product;

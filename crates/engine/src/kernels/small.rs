@@ -202,7 +202,7 @@ pub(crate) fn product<'a, T: Scalar>(
 
 /// Whether [`square`] multiplies matrices of this order.
 pub(crate) fn is_usual(order: usize) -> bool {
-    matches!(order, 2 | 3 | 4 | 8 | 16)
+    matches!(order, 8 | 16)
 }
 
 /// [`product`] of two matrices of a usual order, inside a loop that is compiled for the widest registers already: for
@@ -217,9 +217,6 @@ pub(crate) fn square<T: Scalar, F: Simd, H: Simd>(
     scratch: &mut [T],
 ) -> Option<()> {
     match order {
-        2 => tiny::<T, 2>(dst, factors, update),
-        3 => tiny::<T, 3>(dst, factors, update),
-        4 => square_of::<T, F, H, 4>((full, half), dst, factors, update, scratch),
         8 => square_of::<T, F, H, 8>((full, half), dst, factors, update, scratch),
         16 => square_of::<T, F, H, 16>((full, half), dst, factors, update, scratch),
         _ => None,
@@ -243,21 +240,6 @@ fn square_of<T: Scalar, F: Simd, H: Simd, const N: usize>(
     } else {
         Tiles::<'_, '_, T, true>(product).with_simd(half)
     }
-}
-
-#[inline(always)]
-fn tiny<T: Scalar, const N: usize>(
-    dst: &mut [T],
-    [(a, a_transposed), (b, b_transposed)]: [(&[T], bool); 2],
-    update: Update<T>,
-) -> Option<()> {
-    let (dst, a, b) = (dst.get_mut(..N * N)?, a.get(..N * N)?, b.get(..N * N)?);
-    let load = |x: &[T], transposed: bool| match transposed {
-        true => Tiny::load(N, N, |i, j| x[j + i * N]),
-        false => Tiny::load(N, N, |i, j| x[i + j * N]),
-    };
-    load(a, a_transposed).times(&load(b, b_transposed), N, N).put(dst, N, update);
-    Some(())
 }
 
 /// Runs a kernel on the registers that so many numbers fill best.
@@ -652,6 +634,30 @@ impl<T: Scalar> WithSimd for Outer<'_, '_, T> {
             }
         }
         Some(())
+    }
+}
+
+/// Copies a matrix to columns that follow one another, inside a loop that is compiled for the widest registers already.
+#[inline(always)]
+pub(crate) fn copy_columns<T: Lanes, F: Simd, H: Simd>(_: (F, H), from: ByColumns<'_, T>, to: &mut [T]) {
+    match from.nrows() {
+        2 => copy_columns_of::<T, 2>(from, to),
+        3 => copy_columns_of::<T, 3>(from, to),
+        4 => copy_columns_of::<T, 4>(from, to),
+        8 => copy_columns_of::<T, 8>(from, to),
+        16 => copy_columns_of::<T, 16>(from, to),
+        rows if 2 * rows > lanes::<T, F>() => copy::<T, F>(from, to, rows),
+        rows => copy::<T, H>(from, to, rows),
+    }
+}
+
+/// Copies columns whose length is known to the compiler.
+#[inline(always)]
+fn copy_columns_of<T: Lanes, const N: usize>(from: ByColumns<'_, T>, to: &mut [T]) {
+    for (j, to) in to.as_chunks_mut::<N>().0.iter_mut().enumerate() {
+        if let Some(column) = from.col(j).as_slice().first_chunk::<N>() {
+            *to = *column;
+        }
     }
 }
 
