@@ -353,7 +353,7 @@ fn product<'i, T: Scalar>(
         }
         numbers => small::Factor::of_numbers(others.get(numbers)?, inner, cols, transposed[1])?,
     };
-    small::product(out, a, b, update, rest.split_at_mut_checked(COPY)?)
+    small::product(out, a, b, update, rest)
 }
 
 /// What a view shows that repeats a matrix, entry by entry.

@@ -64,7 +64,7 @@ impl<T: Scalar> Memory<T> {
             });
         }
         if !plan.stretches.is_empty() {
-            blocks = blocks.max(4 * small::COPY);
+            blocks = blocks.max(3 * small::COPY);
         }
         let refused = |bytes| Error::OutOfMemory { bytes };
         let zeros = |len: usize| -> Result<Vec<T>, Error> {
