@@ -1,4 +1,4 @@
-use crate::kernels::reduce;
+use crate::kernels::symmetric;
 use crate::lower::Target;
 use crate::machine::Machine;
 use crate::memory::Memory;
@@ -354,7 +354,7 @@ impl<T: Scalar> Program<T> {
                 });
             }
             if input.symmetric
-                && let Some((row, col)) = reduce::asymmetry(*matrix)
+                && let Some((row, col)) = symmetric::asymmetry(*matrix)
             {
                 return Err(Error::NotSymmetric { name: input.name.clone(), row, col });
             }
