@@ -468,7 +468,11 @@ impl<'p> Reader<'p> {
             Kernel::Trace { a, alpha } => scaled(*alpha, &format!("tr({})", view(a))),
             Kernel::Norm { a, alpha } => scaled(*alpha, &format!("‖{}‖", view(a))),
             Kernel::Diagonal { a, alpha } => scaled(*alpha, &format!("diag({})", view(a))),
-            Kernel::Mirror => format!("{before}, both triangles"),
+            Kernel::Mirror { update: None } => format!("{before}, both triangles"),
+            Kernel::Mirror { update: Some((alpha, u)) } => {
+                let outer = format!("{} {}", view(u), view(&u.transpose()));
+                added(before, *alpha, &outer) + ", both triangles"
+            }
             Kernel::LogSumExp { a } => format!("logsumexp({})", view(a)),
             Kernel::Softmax { a } => format!("softmax({})", view(a)),
             Kernel::Factorize { a, alpha, which } => {
@@ -526,6 +530,7 @@ impl<'p> Reader<'p> {
             Kernel::MatMul { alpha, .. }
             | Kernel::SymmetricProduct { alpha, .. }
             | Kernel::DefiniteInverse { alpha, .. }
+            | Kernel::Mirror { update: Some((alpha, _)) }
             | Kernel::Diagonal { alpha, .. }
             | Kernel::Inner { alpha, .. }
             | Kernel::Sum { alpha, .. }

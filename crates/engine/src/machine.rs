@@ -2,8 +2,9 @@
 
 use crate::kernels::elementwise::{self, Bad, Source, Sources, Target};
 use crate::kernels::factor::{self, Pivots};
-use crate::kernels::product::{mirror, product, symmetric_product};
+use crate::kernels::product::product;
 use crate::kernels::reduce::{self, Total};
+use crate::kernels::symmetric::{mirror, symmetric_product};
 use crate::memory::{Memory, Scratch};
 use crate::plan::{Elementwise, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
 use crate::sight::{Destination, Rest, Sight};
@@ -381,7 +382,12 @@ impl<T: Scalar> Machine<'_, T> {
                 // The other triangle comes later.
                 return Ok(());
             }
-            Kernel::Mirror => mirror(to.matrix()),
+            Kernel::Mirror { update: None } => mirror(to.matrix(), None),
+            Kernel::Mirror { update: Some((alpha, u)) } => {
+                let numbers = &mut scratch.blocks[..u.shape.rows];
+                numbers.iter_mut().zip(see(u).col(0).iter()).for_each(|(to, &from)| *to = from);
+                mirror(to.matrix(), Some((T::from_f64(*alpha), numbers)));
+            }
             Kernel::Det { factors: packed, which } => {
                 let pivots = &scratch.pivots[*which];
                 if pivots.method == Method::Cholesky {

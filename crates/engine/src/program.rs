@@ -1,4 +1,4 @@
-use crate::kernels::{reduce, transpose};
+use crate::kernels::{symmetric, transpose};
 use crate::lower::Target;
 use crate::machine::Machine;
 use crate::memory::Memory;
@@ -359,7 +359,7 @@ impl<T: Scalar> Program<T> {
                 });
             }
             if input.symmetric
-                && let Some((row, col)) = reduce::asymmetry(*matrix)
+                && let Some((row, col)) = symmetric::asymmetry(*matrix)
             {
                 return Err(Error::NotSymmetric { name: input.name.clone(), row, col });
             }

@@ -9,6 +9,7 @@ pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod registers;
 pub(crate) mod small;
+pub(crate) mod symmetric;
 pub(crate) mod tile;
 pub(crate) mod transpose;
 pub(crate) mod vector;
