@@ -203,17 +203,40 @@ pub(crate) fn square<T: Scalar, F: Simd, H: Simd>(
 fn square_of<T: Scalar, F: Simd, H: Simd, const N: usize>(
     (full, half): (F, H),
     dst: &mut [T],
-    [a, b]: [(&[T], bool); 2],
+    factors: [(&[T], bool); 2],
     update: Update<T>,
     scratch: &mut [T],
 ) -> Option<()> {
-    let a = Factor::of_numbers(a.0.get(..N * N)?, N, N, a.1)?;
-    let b = Factor::of_numbers(b.0.get(..N * N)?, N, N, b.1)?;
-    let product = &mut Product { dst: dst.get_mut(..N * N)?, a, b, update, scratch };
-    if N >= lanes::<T, F>() {
-        Tiles::<'_, '_, T, true>(product).with_simd(full)
-    } else {
-        Tiles::<'_, '_, T, true>(product).with_simd(half)
+    let square = &mut Square::<'_, T, N> { dst, factors, update, scratch };
+    if N >= lanes::<T, F>() { apart(full, OfSquare(square)) } else { apart(half, OfSquare(square)) }
+}
+
+/// Runs a kernel in a function of its own: in a loop that contains many of them, the compiler would run out of registers.
+#[inline(never)]
+fn apart<S: Simd, K: WithSimd>(simd: S, kernel: K) -> K::Output {
+    simd.vectorize(kernel)
+}
+
+/// A product of two matrices of order `N`.
+struct Square<'a, T, const N: usize> {
+    dst: &'a mut [T],
+    factors: [(&'a [T], bool); 2],
+    update: Update<T>,
+    scratch: &'a mut [T],
+}
+
+struct OfSquare<'x, 'a, T, const N: usize>(&'x mut Square<'a, T, N>);
+
+impl<T: Scalar, const N: usize> WithSimd for OfSquare<'_, '_, T, N> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Option<()> {
+        let Square { dst, factors: [a, b], update, scratch } = self.0;
+        let a = Factor::of_numbers(a.0.get(..N * N)?, N, N, a.1)?;
+        let b = Factor::of_numbers(b.0.get(..N * N)?, N, N, b.1)?;
+        let product = &mut Product { dst: dst.get_mut(..N * N)?, a, b, update: *update, scratch };
+        Tiles::<'_, '_, T, true>(product).with_simd(simd)
     }
 }
 
