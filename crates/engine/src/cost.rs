@@ -122,9 +122,11 @@ pub(crate) fn kind(kernel: &Kernel) -> Kind {
         | Kernel::DefiniteInverse { .. }
         | Kernel::Det { .. }
         | Kernel::LogDet { .. } => Kind::Solve,
-        Kernel::Copy { .. } | Kernel::AddIdentity { .. } | Kernel::Diagonal { .. } | Kernel::Mirror => {
-            Kind::Copy
-        }
+        Kernel::Copy { .. }
+        | Kernel::AddIdentity { .. }
+        | Kernel::Diagonal { .. }
+        | Kernel::Mirror { update: None } => Kind::Copy,
+        Kernel::Mirror { update: Some(_) } => Kind::Product,
         Kernel::Opaque { .. } => Kind::Opaque,
     }
 }
@@ -137,7 +139,8 @@ pub(crate) fn name(kernel: &Kernel) -> &'static str {
         Kernel::SymmetricProduct { accumulate: true, .. } => "symmetric, added",
         Kernel::Elementwise(_) => "pass",
         Kernel::Diagonal { .. } => "diagonal",
-        Kernel::Mirror => "mirror",
+        Kernel::Mirror { update: None } => "mirror",
+        Kernel::Mirror { update: Some(_) } => "mirror, added",
         Kernel::Copy { .. } => "copy",
         Kernel::AddIdentity { .. } => "identity, added",
         Kernel::Inner { .. } => "inner product",
@@ -182,7 +185,11 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
                 result().rows as u64
             }
         }
-        Kernel::Mirror => 0,
+        Kernel::Mirror { update: None } => 0,
+        Kernel::Mirror { update: Some(_) } => {
+            let n = result().rows;
+            times([n, n + 1])
+        }
         Kernel::Elementwise(pass) => entries(result()).saturating_mul(pass.steps.len() as u64),
         Kernel::SumOf { pass, shape, .. } => entries(*shape).saturating_mul(pass.steps.len() as u64 + 1),
         Kernel::Copy { a, alpha } => {
@@ -234,7 +241,10 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
         // Of a triangle, with its diagonal.
         Kernel::SymmetricProduct { accumulate: true, .. } => (triangle(result), triangle(result)),
         Kernel::SymmetricProduct { accumulate: false, .. } => (0, triangle(result)),
-        Kernel::Mirror => (triangle(result), entries(result).saturating_sub(triangle(result))),
+        Kernel::Mirror { update: None } => {
+            (triangle(result), entries(result).saturating_sub(triangle(result)))
+        }
+        Kernel::Mirror { update: Some(_) } => (triangle(result), entries(result)),
         Kernel::MatMul { accumulate: false, .. }
         | Kernel::Diagonal { .. }
         | Kernel::Elementwise(_)

@@ -93,9 +93,9 @@ impl Listing {
         self.plan.graph.nodes().iter().filter(|node| node.op.arity() > 0).count()
     }
 
-    /// Bytes of memory for intermediate values and outputs.
+    /// Bytes of memory for intermediate values, outputs and copies of small inputs.
     pub fn bytes(&self) -> usize {
-        self.plan.arena.saturating_mul(self.size)
+        self.plan.numbers().saturating_mul(self.size)
     }
 
     /// Bytes that it would take to store the value of every node in a place of its own, inputs apart.
@@ -468,7 +468,11 @@ impl<'p> Reader<'p> {
             Kernel::Trace { a, alpha } => scaled(*alpha, &format!("tr({})", view(a))),
             Kernel::Norm { a, alpha } => scaled(*alpha, &format!("‖{}‖", view(a))),
             Kernel::Diagonal { a, alpha } => scaled(*alpha, &format!("diag({})", view(a))),
-            Kernel::Mirror => format!("{before}, both triangles"),
+            Kernel::Mirror { update: None } => format!("{before}, both triangles"),
+            Kernel::Mirror { update: Some((alpha, u)) } => {
+                let outer = format!("{} {}", view(u), view(&u.transpose()));
+                added(before, *alpha, &outer) + ", both triangles"
+            }
             Kernel::LogSumExp { a } => format!("logsumexp({})", view(a)),
             Kernel::Softmax { a } => format!("softmax({})", view(a)),
             Kernel::Factorize { a, alpha, which } => {
@@ -526,6 +530,7 @@ impl<'p> Reader<'p> {
             Kernel::MatMul { alpha, .. }
             | Kernel::SymmetricProduct { alpha, .. }
             | Kernel::DefiniteInverse { alpha, .. }
+            | Kernel::Mirror { update: Some((alpha, _)) }
             | Kernel::Diagonal { alpha, .. }
             | Kernel::Inner { alpha, .. }
             | Kernel::Sum { alpha, .. }

@@ -100,6 +100,7 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Resu
     let constant_buffers: Vec<bool> =
         lowering.owners.iter().map(|owner| lowering.constant[owner.index()]).collect();
     let Lowering { mut code, mut slots, inputs, functions, mut factorizations, .. } = lowering;
+    read_copies(&mut code, &outputs);
     // The order among constants, and among the others, stays what it is.
     code.sort_by_key(|instruction| !constant_buffers[instruction.dst]);
     let constants = code.iter().filter(|instruction| constant_buffers[instruction.dst]).count();
@@ -135,10 +136,7 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Resu
             slots[buffer].output = Some((i, view.transposed));
         }
     }
-    let stretches = match groups.is_empty() {
-        true => Stretches::new(&code[constants..], &slots, &inputs, arena),
-        false => Stretches::default(),
-    };
+    let stretches = Stretches::new(&code[constants..], &mut slots, &inputs, arena);
     Ok(Plan {
         stretches,
         code,
@@ -153,6 +151,40 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Resu
         factorizations,
         graph,
     })
+}
+
+/// Lets inner products of matrices that are stored in different orders read one of them from its copy, if that is an
+/// output: copies to the caller's matrices are often made across storage orders, and then the orders agree.
+fn read_copies(code: &mut [Instruction], outputs: &[View]) {
+    let copied = |instruction: &Instruction, view: &View| match &instruction.kernel {
+        Kernel::Copy { a, alpha: 1.0 } => {
+            let output = outputs.iter().any(|output| output.buffer() == Some(instruction.dst));
+            (output && a.place == view.place && a.repeat == view.repeat).then_some(a.transposed)
+        }
+        _ => None,
+    };
+    for k in 0..code.len() {
+        let Kernel::Inner { a, b, .. } = &code[k].kernel else { continue };
+        let is_input = |view: &View| {
+            let matrix = view.shape.rows.min(view.shape.cols) > 1;
+            matches!(view.place, Place::Input(_)) && view.repeat == Repeat::No && matrix
+        };
+        if a.transposed == b.transposed || !is_input(a) || !is_input(b) {
+            continue;
+        }
+        let find = |(other, view): (View, View)| {
+            let (at, turned) = (k + 1..code.len()).find_map(|at| Some((at, copied(&code[at], &view)?)))?;
+            let place = Place::Buffer(code[at].dst);
+            Some((at, other, View { place, transposed: view.transposed != turned, ..view }))
+        };
+        let Some((at, other, copy)) = [(*a, *b), (*b, *a)].into_iter().find_map(find) else { continue };
+        if let Kernel::Inner { a, b, .. } = &mut code[k].kernel {
+            // The kernel follows the order of the first.
+            (*a, *b) = (other, copy);
+        }
+        // The copy comes first.
+        code[k..=at].rotate_right(1);
+    }
 }
 
 impl<'g> Lowering<'g> {
@@ -607,10 +639,21 @@ impl<'g> Lowering<'g> {
         large && self.is_symmetric(id) && self.is_symmetric(node)
     }
 
+    /// The column u of a product `u uᵀ`.
+    fn outer(&self, id: NodeId) -> Option<NodeId> {
+        let node = self.node(id);
+        let (Op::MatMul, &[u, v]) = (node.op, &node.args[..]) else { return None };
+        let transposed = |x: NodeId, y: NodeId| {
+            let node = self.node(y);
+            node.op == Op::Transpose && node.args.first() == Some(&x)
+        };
+        (self.node(u).shape.cols == 1 && (transposed(u, v) || transposed(v, u))).then_some(u)
+    }
+
     /// The buffer in which the term `id` was computed for `node`, both triangles filled.
     fn completed(&mut self, dst: Buffer, id: NodeId, node: NodeId) -> View {
         if self.in_halves(id, node) {
-            self.emit_to(dst, node, Kernel::Mirror);
+            self.emit_to(dst, node, Kernel::Mirror { update: None });
         }
         View::whole(Place::Buffer(dst), self.slots[dst].shape)
     }
@@ -634,9 +677,17 @@ impl<'g> Lowering<'g> {
         // What is no product and no identity comes first: it fills the buffer. There is at most one.
         let mut dst = rest.first().map(|&x| self.filled(x, alpha, node));
         // Triangles first: once they are mirrored, what is not symmetric may follow.
-        terms.sort_by_key(|&(_, term)| !self.in_halves(term, node));
+        terms.sort_by_key(|&(_, term)| (!self.in_halves(term, node), self.outer(term).is_some()));
         let halves = terms.iter().filter(|(_, term)| self.in_halves(*term, node)).count();
         for (k, &(alpha, term)) in terms.iter().enumerate() {
+            // The last of them costs nothing if it is an outer product: it is added while the triangle is mirrored.
+            if let (Some(u), Some(dst)) = (self.outer(term), dst)
+                && k + 1 == halves
+            {
+                let Value { alpha: c, view } = self.value(u);
+                self.emit_to(dst, node, Kernel::Mirror { update: Some((alpha * c * c, view)) });
+                continue;
+            }
             dst = Some(self.added(term, alpha, dst, node));
             if let Some(dst) = dst
                 && k + 1 == halves

@@ -2,11 +2,11 @@
 
 use crate::kernels::elementwise::{self, Bad, Source, Sources, Target};
 use crate::kernels::factor::{self, Pivots};
-use crate::kernels::product::{mirror, product, symmetric_product};
+use crate::kernels::product::product;
 use crate::kernels::reduce::{self, Total};
-use crate::kernels::small::{self, Update};
+use crate::kernels::symmetric::{mirror, symmetric_product};
 use crate::memory::{Memory, Scratch};
-use crate::plan::{Elementwise, Instruction, Kernel, Method, Place, Plan, Repeat, View};
+use crate::plan::{Elementwise, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
 use crate::sight::{Destination, Rest, Sight};
 use crate::{Definition, Error, Scalar, cost, parallel};
 use faer::dyn_stack::MemStack;
@@ -14,31 +14,11 @@ use faer::prelude::ReborrowMut;
 use faer::{MatMut, MatRef};
 use pullback_tape::{NodeId, Shape};
 use smallvec::SmallVec;
-
-/// Whether the product is computed here.
-#[inline(always)]
-fn is_small(lhs: &View, rhs: &View) -> bool {
-    small::is_small(lhs.shape.rows, lhs.shape.cols, rhs.shape.cols)
-}
+use std::ops::Range;
 
 /// Whether the view shows all entries of something that is no vector.
 fn is_matrix(view: &View) -> bool {
     view.repeat == Repeat::No && view.shape.rows.min(view.shape.cols) > 1
-}
-
-/// Memory in which a product for a matrix outside is put together, with what is there if it is added to.
-#[inline(never)]
-fn staged<'s, T: Scalar>(
-    matrix: MatMut<'_, T>,
-    accumulate: bool,
-    scratch: &'s mut [T],
-) -> (&'s mut [T], &'s mut [T]) {
-    let (rows, cols) = (matrix.nrows(), matrix.ncols());
-    let (numbers, rest) = scratch.split_at_mut(rows * cols);
-    if accumulate {
-        MatMut::from_column_major_slice_mut(numbers, rows, cols).copy_from(matrix);
-    }
-    (numbers, rest)
 }
 
 /// One run of a plan.
@@ -68,12 +48,8 @@ pub trait Runs: Sized {
     where
         Self: Scalar;
 
-    /// Runs a part of the code.
-    fn run_code(
-        machine: &Machine<'_, Self>,
-        code: &[Instruction],
-        memory: &mut Memory<Self>,
-    ) -> Result<(), Error>
+    /// Runs one instruction again.
+    fn run_one(machine: &Machine<'_, Self>, position: usize, memory: &mut Memory<Self>) -> Result<(), Error>
     where
         Self: Scalar;
 }
@@ -91,12 +67,13 @@ macro_rules! runs {
                 machine.run_all(constants, memory, outside)
             }
 
-            fn run_code(
+            fn run_one(
                 machine: &Machine<'_, $T>,
-                code: &[Instruction],
+                position: usize,
                 memory: &mut Memory<$T>,
             ) -> Result<(), Error> {
-                machine.run_some(code, memory, None)
+                let (numbers, mut scratch) = memory.parts();
+                machine.one(position, numbers, None, &mut scratch)
             }
         }
     )*};
@@ -116,9 +93,9 @@ impl<T: Scalar> Machine<'_, T> {
         T::run(self, constants, memory, outside)
     }
 
-    /// Runs a part of the code.
-    pub(crate) fn run_code(&self, code: &[Instruction], memory: &mut Memory<T>) -> Result<(), Error> {
-        T::run_code(self, code, memory)
+    /// Runs one instruction of a run again, with the inputs of the run before.
+    pub(crate) fn run_one(&self, position: usize, memory: &mut Memory<T>) -> Result<(), Error> {
+        T::run_one(self, position, memory)
     }
 
     fn run_all(
@@ -134,49 +111,86 @@ impl<T: Scalar> Machine<'_, T> {
                 }
             }
         }
-        let (first, rest) = self.plan.code.split_at(self.plan.constants);
+        let plan = self.plan;
+        let (numbers, mut scratch) = memory.parts();
+        if constants {
+            let mut code = plan.code.iter().take(plan.constants);
+            return code.try_for_each(|instruction| self.alone(instruction, numbers, None, &mut scratch));
+        }
+        plan.stretches.copy(numbers, |input| self.input(input));
         if self.divided {
-            let (arena, mut scratch) = memory.parts();
-            return self.run_groups(arena, outside, &mut scratch);
+            self.run_groups(numbers, outside, &mut scratch)
+        } else if self.check_finite {
+            self.run_each(plan.constants..plan.code.len(), numbers, outside, &mut scratch)
+        } else {
+            self.run_stretches(numbers, outside, &mut scratch)
         }
-        if constants || self.check_finite || outside.is_some() || self.plan.stretches.is_empty() {
-            return self.run_some(if constants { first } else { rest }, memory, outside);
-        }
-        self.run_stretches(rest, memory)
+    }
+
+    #[inline(always)]
+    fn input(&self, input: usize) -> MatRef<'_, T> {
+        self.inputs[self.bound[input]].1
     }
 
     /// Runs the code, with what is brief in stretches.
-    fn run_stretches(&self, code: &[Instruction], memory: &mut Memory<T>) -> Result<(), Error> {
-        let stretches = &self.plan.stretches;
-        let (numbers, mut scratch) = memory.parts_with_copies();
-        let input = |input: usize| self.inputs[self.bound[input]].1;
-        stretches.copy(numbers, input);
+    fn run_stretches(
+        &self,
+        numbers: &mut [T],
+        mut outside: Option<&mut [MatMut<'_, T>]>,
+        scratch: &mut Scratch<'_, T>,
+    ) -> Result<(), Error> {
+        let code = &self.plan.code[self.plan.constants..];
         let mut i = 0;
         loop {
-            i += stretches.run(i, numbers, scratch.blocks, input);
+            i += self.plan.stretches.run(i, usize::MAX, numbers, scratch.blocks, |input| self.input(input));
             let Some(instruction) = code.get(i) else { return Ok(()) };
-            self.alone(instruction, numbers, None, &mut scratch)?;
+            self.alone(instruction, numbers, outside.as_deref_mut(), scratch)?;
             i += 1;
         }
+    }
+
+    /// Runs some of the code, one instruction at a time.
+    fn run_each(
+        &self,
+        range: Range<usize>,
+        numbers: &mut [T],
+        mut outside: Option<&mut [MatMut<'_, T>]>,
+        scratch: &mut Scratch<'_, T>,
+    ) -> Result<(), Error> {
+        range.into_iter().try_for_each(|i| self.one(i, numbers, outside.as_deref_mut(), scratch))
+    }
+
+    /// Runs the instruction at this position, which may be brief.
+    #[inline(never)]
+    fn one(
+        &self,
+        position: usize,
+        numbers: &mut [T],
+        outside: Option<&mut [MatMut<'_, T>]>,
+        scratch: &mut Scratch<'_, T>,
+    ) -> Result<(), Error> {
+        let (plan, instruction) = (self.plan, &self.plan.code[position]);
+        let first = position - plan.constants;
+        if plan.stretches.run(first, 1, numbers, scratch.blocks, |input| self.input(input)) == 0 {
+            return self.alone(instruction, numbers, outside, scratch);
+        }
+        if !self.check_finite {
+            return Ok(());
+        }
+        let node = match &instruction.kernel {
+            Kernel::Elementwise(pass) => pass.steps.first().and_then(|(_, node)| *node),
+            _ => None,
+        };
+        let Slot { shape, offset, .. } = plan.slots[instruction.dst];
+        let written = &numbers[offset..offset + shape.rows * shape.cols];
+        let written = MatRef::from_column_major_slice(written, shape.rows, shape.cols);
+        self.check(written, node.unwrap_or(instruction.node))
     }
 
     /// The flops of an instruction, counted from the matrices that its kernel receives.
     pub(crate) fn count(&self, instruction: &Instruction, memory: &Memory<T>) -> u64 {
         let sight = Sight { machine: self, arena: Rest::whole(memory.arena()), outside: None };
         cost::flops(&instruction.kernel, instruction.dst, &sight, &self.plan.factorizations)
-    }
-
-    fn run_some(
-        &self,
-        code: &[Instruction],
-        memory: &mut Memory<T>,
-        mut outside: Option<&mut [MatMut<'_, T>]>,
-    ) -> Result<(), Error> {
-        let (arena, mut scratch) = memory.parts();
-        for instruction in code {
-            self.alone(instruction, arena, outside.as_deref_mut(), &mut scratch)?;
-        }
-        Ok(())
     }
 
     #[inline(never)]
@@ -189,7 +203,7 @@ impl<T: Scalar> Machine<'_, T> {
         for group in &self.plan.groups {
             let outside = outside.as_deref_mut();
             match &self.plan.code[group.members.clone()] {
-                [instruction] => self.alone(instruction, arena, outside, scratch)?,
+                [_] => self.one(group.members.start, arena, outside, scratch)?,
                 members => Machine { divided: group.divided, ..*self }.together(members, arena, outside)?,
             }
         }
@@ -267,42 +281,8 @@ impl<T: Scalar> Machine<'_, T> {
         })
     }
 
-    #[inline(always)]
-    fn step(
-        &self,
-        instruction: &Instruction,
-        sight: &Sight<'_, '_, T>,
-        mut to: Destination<'_, T>,
-        scratch: &mut Scratch<'_, T>,
-    ) -> Result<(), Error> {
-        // Most instructions are products, and the small ones among them should not pay for the others.
-        if let Kernel::MatMul { lhs, rhs, alpha, accumulate } = &instruction.kernel
-            && is_small(lhs, rhs)
-        {
-            let update = Update { alpha: T::from_f64(*alpha), accumulate: *accumulate };
-            let (numbers, blocks) = match &mut to {
-                Destination::Arena(numbers, _) => (&mut **numbers, &mut *scratch.blocks),
-                Destination::Outside(matrix) => staged(matrix.rb_mut(), update.accumulate, scratch.blocks),
-            };
-            if sight.product(numbers, (lhs, rhs), update, blocks).is_some() {
-                if let Destination::Outside(matrix) = &mut to {
-                    matrix.copy_from(MatRef::from_column_major_slice(
-                        &scratch.blocks[..matrix.nrows() * matrix.ncols()],
-                        matrix.nrows(),
-                        matrix.ncols(),
-                    ));
-                }
-                if self.check_finite {
-                    self.check(to.matrix().as_ref(), instruction.node)?;
-                }
-                return Ok(());
-            }
-        }
-        self.other(instruction, sight, to, scratch)
-    }
-
     #[inline(never)]
-    fn other(
+    fn step(
         &self,
         instruction: &Instruction,
         sight: &Sight<'_, '_, T>,
@@ -402,7 +382,12 @@ impl<T: Scalar> Machine<'_, T> {
                 // The other triangle comes later.
                 return Ok(());
             }
-            Kernel::Mirror => mirror(to.matrix()),
+            Kernel::Mirror { update: None } => mirror(to.matrix(), None),
+            Kernel::Mirror { update: Some((alpha, u)) } => {
+                let numbers = &mut scratch.blocks[..u.shape.rows];
+                numbers.iter_mut().zip(see(u).col(0).iter()).for_each(|(to, &from)| *to = from);
+                mirror(to.matrix(), Some((T::from_f64(*alpha), numbers)));
+            }
             Kernel::Det { factors: packed, which } => {
                 let pivots = &scratch.pivots[*which];
                 if pivots.method == Method::Cholesky {
@@ -432,15 +417,10 @@ impl<T: Scalar> Machine<'_, T> {
         shape: Shape,
         instruction: &Instruction,
         sight: &Sight<'_, '_, T>,
-        mut target: Target<'_, T>,
+        target: Target<'_, T>,
         scratch: &mut Scratch<'_, T>,
     ) -> Result<(), Error> {
         let dst = &self.plan.slots[instruction.dst];
-        if let ([(step, _)], Target::Flat(numbers), false) = (&pass.steps[..], &mut target, self.check_finite)
-            && sight.few(step, &pass.operands, dst.offset, numbers, scratch.blocks).is_some()
-        {
-            return Ok(());
-        }
         let inside = matches!(target, Target::Flat(_));
         let source = |view: &View| match view.place {
             Place::Buffer(buffer) if inside && view.repeat == Repeat::No => {

@@ -6,23 +6,59 @@ use crate::plan::{Kernel, Plan};
 use crate::{Error, Scalar, parallel};
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 
-/// What a program writes to.
-pub(crate) struct Memory<T> {
+/// Numbers that begin at a cache line: vectors that are read from them do not straddle two.
+struct Aligned<T> {
     numbers: Vec<T>,
-    /// Where the arena begins among the numbers: at a cache line.
     start: usize,
     len: usize,
-    /// The numbers behind the arena, for copies of inputs.
-    copies: usize,
+}
+
+const CACHE_LINE: usize = 64;
+
+impl<T: Scalar> Aligned<T> {
+    fn zeros(len: usize) -> Result<Self, Error> {
+        let padding = CACHE_LINE / size_of::<T>();
+        let padded = len.saturating_add(padding);
+        let refused = |_| Error::OutOfMemory { bytes: padded.saturating_mul(size_of::<T>()) };
+        let mut numbers = Vec::new();
+        numbers.try_reserve_exact(padded).map_err(refused)?;
+        numbers.resize(padded, T::default());
+        let start = numbers.as_ptr().align_offset(CACHE_LINE).min(padding);
+        Ok(Aligned { numbers, start, len })
+    }
+
+    fn get(&self) -> &[T] {
+        &self.numbers[self.start..self.start + self.len]
+    }
+
+    fn get_mut(&mut self) -> &mut [T] {
+        &mut self.numbers[self.start..self.start + self.len]
+    }
+}
+
+impl<T: Scalar> Clone for Aligned<T> {
+    fn clone(&self) -> Self {
+        let padded = self.numbers.len();
+        let mut numbers = vec![T::default(); padded];
+        let start = numbers.as_ptr().align_offset(CACHE_LINE).min(padded - self.len);
+        numbers[start..start + self.len].copy_from_slice(self.get());
+        Aligned { numbers, start, len: self.len }
+    }
+}
+
+/// What a program writes to.
+pub(crate) struct Memory<T> {
+    /// The arena, and behind it copies of inputs.
+    numbers: Aligned<T>,
+    /// The numbers in the arena.
+    len: usize,
     pivots: Vec<Pivots<T>>,
     /// Blocks of entries, and matrices that one instruction needs besides its operands.
-    blocks: Vec<T>,
+    blocks: Aligned<T>,
     /// faer's scratch.
     stack: MemBuffer,
     stack_size: StackReq,
 }
-
-const CACHE_LINE: usize = 64;
 
 impl<T: Scalar> Memory<T> {
     pub(crate) fn new(plan: &Plan) -> Result<Self, Error> {
@@ -41,12 +77,6 @@ impl<T: Scalar> Memory<T> {
                     blocks = blocks.max(elementwise::scratch(pass));
                     StackReq::EMPTY
                 }
-                Kernel::MatMul { lhs, rhs, .. }
-                    if small::is_small(lhs.shape.rows, lhs.shape.cols, rhs.shape.cols) =>
-                {
-                    blocks = blocks.max(4 * small::COPY + shape.rows * shape.cols);
-                    StackReq::EMPTY
-                }
                 Kernel::Factorize { which, .. } => {
                     factor::factorize_scratch::<T>(plan.factorizations[*which])
                 }
@@ -56,6 +86,10 @@ impl<T: Scalar> Memory<T> {
                 Kernel::Inverse { which, .. } => factor::inverse_scratch::<T>(plan.factorizations[*which].n),
                 Kernel::DefiniteInverse { .. } => {
                     blocks = blocks.max(shape.rows * shape.cols);
+                    StackReq::EMPTY
+                }
+                Kernel::Mirror { update: Some((_, u)) } => {
+                    blocks = blocks.max(u.shape.rows);
                     StackReq::EMPTY
                 }
                 Kernel::Sum { .. }
@@ -70,46 +104,26 @@ impl<T: Scalar> Memory<T> {
             });
         }
         if !plan.stretches.is_empty() {
-            blocks = blocks.max(4 * small::COPY);
+            blocks = blocks.max(3 * small::COPY);
         }
-        let refused = |bytes| Error::OutOfMemory { bytes };
-        let zeros = |len: usize| -> Result<Vec<T>, Error> {
-            let mut numbers = Vec::new();
-            numbers.try_reserve_exact(len).map_err(|_| refused(len.saturating_mul(size_of::<T>())))?;
-            numbers.resize(len, T::default());
-            Ok(numbers)
-        };
-        let all = plan.arena.saturating_add(plan.stretches.copies);
-        let padded = all.saturating_add(CACHE_LINE / size_of::<T>());
-        let numbers = zeros(padded)?;
         Ok(Memory {
-            start: numbers.as_ptr().align_offset(CACHE_LINE).min(padded - all),
-            numbers,
+            numbers: Aligned::zeros(plan.numbers())?,
             len: plan.arena,
-            copies: plan.stretches.copies,
             pivots: plan.factorizations.iter().map(|&it| Pivots::new(it)).collect(),
-            blocks: zeros(blocks)?,
-            stack: MemBuffer::try_new(stack).map_err(|_| refused(stack.size_bytes()))?,
+            blocks: Aligned::zeros(blocks)?,
+            stack: MemBuffer::try_new(stack).map_err(|_| Error::OutOfMemory { bytes: stack.size_bytes() })?,
             stack_size: stack,
         })
     }
 
     pub(crate) fn arena(&self) -> &[T] {
-        &self.numbers[self.start..self.start + self.len]
-    }
-
-    /// The arena, and the rest.
-    pub(crate) fn parts(&mut self) -> (&mut [T], Scratch<'_, T>) {
-        let len = self.len;
-        let (arena, scratch) = self.parts_with_copies();
-        (&mut arena[..len], scratch)
+        &self.numbers.get()[..self.len]
     }
 
     /// The arena with copies of inputs behind it, and the rest.
-    pub(crate) fn parts_with_copies(&mut self) -> (&mut [T], Scratch<'_, T>) {
-        let arena = &mut self.numbers[self.start..self.start + self.len + self.copies];
-        let stack = MemStack::new(&mut self.stack);
-        (arena, Scratch { pivots: &mut self.pivots, blocks: &mut self.blocks, stack })
+    pub(crate) fn parts(&mut self) -> (&mut [T], Scratch<'_, T>) {
+        let (blocks, stack) = (self.blocks.get_mut(), MemStack::new(&mut self.stack));
+        (self.numbers.get_mut(), Scratch { pivots: &mut self.pivots, blocks, stack })
     }
 }
 
@@ -123,15 +137,9 @@ pub(crate) struct Scratch<'a, T> {
 impl<T: Scalar> Clone for Memory<T> {
     /// Memory of the same size and contents: those of constants outlive a run.
     fn clone(&self) -> Self {
-        let padded = self.numbers.len();
-        let mut numbers = vec![T::default(); padded];
-        let start = numbers.as_ptr().align_offset(CACHE_LINE).min(padded - self.len - self.copies);
-        numbers[start..start + self.len].copy_from_slice(self.arena());
         Memory {
-            start,
-            numbers,
+            numbers: self.numbers.clone(),
             len: self.len,
-            copies: self.copies,
             pivots: self.pivots.clone(),
             blocks: self.blocks.clone(),
             stack: MemBuffer::new(self.stack_size),

@@ -199,8 +199,11 @@ pub(crate) enum Kernel {
         alpha: f64,
         accumulate: bool,
     },
-    /// The upper triangle of `dst` becomes the mirror image of the lower one.
-    Mirror,
+    /// The upper triangle of `dst` becomes the mirror image of the lower one; if there is an update `(alpha, u)`, after
+    /// `alpha u uᵀ` was added to both.
+    Mirror {
+        update: Option<(f64, View)>,
+    },
     Det {
         factors: Buffer,
         which: usize,
@@ -279,6 +282,7 @@ impl Instruction {
                 pass.operands.iter_mut().for_each(visit);
             }
             Kernel::AddIdentity { factor, .. } => factor.iter_mut().for_each(visit),
+            Kernel::Mirror { update } => update.iter_mut().map(|(_, u)| u).for_each(visit),
             Kernel::Opaque { args, .. } => args.iter_mut().for_each(visit),
             Kernel::Copy { a, .. }
             | Kernel::Sum { a, .. }
@@ -291,7 +295,6 @@ impl Instruction {
             Kernel::Solve { .. }
             | Kernel::Inverse { .. }
             | Kernel::DefiniteInverse { .. }
-            | Kernel::Mirror
             | Kernel::Det { .. }
             | Kernel::LogDet { .. } => {}
         }
@@ -362,4 +365,11 @@ pub(crate) struct Plan {
     pub(crate) factorizations: Vec<Factorization>,
     /// What is computed, for messages.
     pub(crate) graph: Graph,
+}
+
+impl Plan {
+    /// So many numbers are in memory: those of the arena, and the copies of inputs behind it.
+    pub(crate) fn numbers(&self) -> usize {
+        self.arena.saturating_add(self.stretches.copies)
+    }
 }

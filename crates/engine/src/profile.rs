@@ -4,7 +4,6 @@ use crate::listing::{Align, Line, Listing, Table, count, percent};
 use crate::{Error, Program, Scalar};
 use faer::{Mat, MatRef};
 use std::fmt;
-use std::slice;
 use std::time::{Duration, Instant};
 
 /// The time that every instruction of a program takes: see [`Program::profile`].
@@ -46,9 +45,9 @@ impl<T: Scalar> Program<T> {
         let mut times = vec![Vec::with_capacity(runs); code.len()];
         for _ in 0..runs {
             // What is computed once is not part of a run.
-            for (instruction, times) in code.iter().zip(&mut times).skip(machine.plan.constants) {
+            for (i, times) in times.iter_mut().enumerate().skip(machine.plan.constants) {
                 let start = Instant::now();
-                machine.run_code(slice::from_ref(instruction), memory)?;
+                machine.run_one(i, memory)?;
                 times.push(start.elapsed());
             }
         }

@@ -1,10 +1,11 @@
-use crate::kernels::reduce;
+use crate::kernels::{symmetric, transpose};
 use crate::lower::Target;
 use crate::machine::Machine;
 use crate::memory::Memory;
 use crate::parallel::Pool;
 use crate::plan::{Plan, View};
 use crate::{Definition, Error, Kind, Listing, Scalar, lower};
+use faer::prelude::ReborrowMut;
 use faer::{MatMut, MatRef};
 use pullback_tape::{Graph, Shape, Var};
 use std::sync::Arc;
@@ -215,9 +216,9 @@ impl<T: Scalar> Program<T> {
         Listing::new(self.plan.clone(), size_of::<T>())
     }
 
-    /// Bytes of memory for intermediate values and outputs.
+    /// Bytes of memory for intermediate values, outputs and copies of small inputs.
     pub fn bytes(&self) -> usize {
-        self.plan.arena * size_of::<T>()
+        self.plan.numbers().saturating_mul(size_of::<T>())
     }
 
     /// Bytes that it would take to store every value of the expressions in a place of its own, inputs apart.
@@ -314,10 +315,14 @@ impl<T: Scalar> Program<T> {
             check_output(&self.plan, i, view.shape, Shape::new(out.nrows(), out.ncols()))?;
         }
         self.execute(false, inputs, Some(outputs))?;
-        // What two outputs share was computed here.
+        // What two outputs share was computed here, and what is brief.
         for (view, out) in self.plan.outputs.iter().zip(outputs) {
             if view.buffer().is_some_and(|buffer| self.plan.slots[buffer].output.is_none()) {
-                out.copy_from(output(&self.plan, self.memory.arena(), view));
+                transpose::copy(
+                    out.rb_mut(),
+                    output(&self.plan, self.memory.arena(), view),
+                    T::from_f64(1.0),
+                );
             }
         }
         Ok(())
@@ -354,7 +359,7 @@ impl<T: Scalar> Program<T> {
                 });
             }
             if input.symmetric
-                && let Some((row, col)) = reduce::asymmetry(*matrix)
+                && let Some((row, col)) = symmetric::asymmetry(*matrix)
             {
                 return Err(Error::NotSymmetric { name: input.name.clone(), row, col });
             }

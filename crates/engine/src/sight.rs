@@ -1,17 +1,13 @@
 //! What an instruction sees: the matrices that it can read, and where it writes.
 
-use crate::kernels::elementwise::{self, Source};
-use crate::kernels::small::{self, Factor, TINY, Tiny, Update};
-use crate::kernels::{tile, transpose};
+use crate::kernels::elementwise::Source;
+use crate::kernels::transpose;
 use crate::machine::Machine;
-use crate::plan::{Arg, Buffer, Place, Repeat, Slot, Step, View};
+use crate::plan::{Buffer, Place, Repeat, Slot, View};
 use crate::{Scalar, cost, parallel};
 use faer::prelude::ReborrowMut;
 use faer::{MatMut, MatRef};
 use pullback_tape::Shape;
-
-/// Up to so many entries are few; the scratch of a pass has room for them.
-const FEW: usize = tile::BLOCK;
 
 /// What is left of a slice while parts of it are written to.
 pub(crate) struct Rest<'a, X> {
@@ -70,15 +66,6 @@ impl<'a, T: Scalar> Sight<'a, '_, T> {
         self.arena.get(offset, shape.rows * shape.cols).unwrap_or_default()
     }
 
-    /// All entries of a view in the order of the buffer that holds them, if they are in the arena.
-    #[inline(always)]
-    pub(crate) fn stored(&self, view: &View) -> Option<&'a [T]> {
-        match (view.place, view.repeat, &self.outside) {
-            (Place::Buffer(_), Repeat::No, None) => Some(self.numbers(view.offset, view.shape)),
-            _ => None,
-        }
-    }
-
     #[inline(always)]
     pub(crate) fn buffer(&self, slot: &Slot) -> MatRef<'a, T> {
         if let (Some(outside), Some((i, transposed))) = (&self.outside, slot.output)
@@ -104,43 +91,6 @@ impl<'a, T: Scalar> Sight<'a, '_, T> {
         if view.transposed { base.transpose() } else { base }
     }
 
-    /// A factor of a small product: where it is if its rows or columns are contiguous, or else copied to `scratch`.
-    #[inline(always)]
-    pub(crate) fn factor<'s>(&self, view: &View, scratch: &'s mut [T]) -> Option<Factor<'s, T>>
-    where
-        'a: 's,
-    {
-        let Shape { rows, cols } = view.shape;
-        if let Some(numbers) = self.stored(view) {
-            return Factor::of_numbers(numbers, rows, cols, view.transposed);
-        }
-        if let (Place::Input(input), Repeat::No) = (view.place, view.repeat) {
-            let matrix = self.machine.inputs[self.machine.bound[input]].1;
-            return Factor::of_matrix(if view.transposed { matrix.transpose() } else { matrix }, scratch);
-        }
-        Factor::of_numbers(self.unusual(view, scratch)?, rows, cols, false)
-    }
-
-    #[inline(never)]
-    pub(crate) fn unusual<'s>(&self, view: &View, scratch: &'s mut [T]) -> Option<&'s [T]> {
-        small::gathered(self.view(view), scratch)
-    }
-
-    /// A copy of a matrix of at most 3×3.
-    #[inline(always)]
-    pub(crate) fn tiny(&self, view: &View) -> Tiny<T> {
-        let Shape { rows, cols } = view.shape;
-        if let Some(numbers) = self.stored(view) {
-            return if view.transposed {
-                Tiny::load(rows, cols, |i, j| numbers[j + i * cols])
-            } else {
-                Tiny::load(rows, cols, |i, j| numbers[i + j * rows])
-            };
-        }
-        let matrix = self.view(view);
-        Tiny::load(rows, cols, |i, j| matrix[(i, j)])
-    }
-
     /// Whether a buffer is in the arena, and not with the caller.
     pub(crate) fn is_stored(&self, slot: &Slot) -> bool {
         self.outside.is_none() || slot.output.is_none()
@@ -159,69 +109,6 @@ impl<'a, T: Scalar> Sight<'a, '_, T> {
             }
         }
         Source::Strided(self.view(view))
-    }
-
-    /// A pass of one step over few entries, for which preparing the blocks would take longer than the step.
-    pub(crate) fn few(
-        &self,
-        step: &Step,
-        operands: &[View],
-        offset: usize,
-        dst: &mut [T],
-        scratch: &mut [T],
-    ) -> Option<()> {
-        let (len, mut rest) = (dst.len(), scratch);
-        if len > FEW || operands.len() > 2 || self.outside.is_some() {
-            return None;
-        }
-        let mut read: [&[T]; 2] = [&[]; 2];
-        for (read, view) in read.iter_mut().zip(operands) {
-            if view.repeat != Repeat::No || view.transposed {
-                return None;
-            }
-            let (copy, after) = std::mem::take(&mut rest).split_at_mut_checked(len)?;
-            *read = match view.place {
-                Place::Buffer(_) if view.offset == offset => {
-                    copy.copy_from_slice(dst);
-                    copy
-                }
-                Place::Buffer(_) => self.numbers(view.offset, view.shape),
-                Place::Input(input) => {
-                    let matrix = self.machine.inputs[self.machine.bound[input]].1.try_as_col_major()?;
-                    for (j, column) in copy.chunks_exact_mut(matrix.nrows().max(1)).enumerate() {
-                        column.copy_from_slice(matrix.col(j).as_slice());
-                    }
-                    copy
-                }
-                Place::One => return None,
-            };
-            rest = after;
-        }
-        let of = |arg: Arg| match arg {
-            Arg::Operand(i) | Arg::Step(i) => read.get(i).copied().unwrap_or_default(),
-        };
-        elementwise::apply(step, of, dst);
-        Some(())
-    }
-
-    /// A small product, if it is one.
-    #[inline(always)]
-    pub(crate) fn product(
-        &self,
-        dst: &mut [T],
-        (lhs, rhs): (&View, &View),
-        update: Update<T>,
-        scratch: &mut [T],
-    ) -> Option<()> {
-        let (Shape { rows, cols: inner }, cols) = (lhs.shape, rhs.shape.cols);
-        if rows.max(inner).max(cols) <= TINY && rows.min(inner).min(cols) > 1 {
-            self.tiny(lhs).times(&self.tiny(rhs), inner, cols).put(dst, rows, update);
-            return Some(());
-        }
-        let (left, rest) = scratch.split_at_mut_checked(small::COPY)?;
-        let (right, rest) = rest.split_at_mut_checked(small::COPY)?;
-        let copies = rest.split_at_mut_checked(small::COPY)?;
-        small::product(dst, self.factor(lhs, left)?, self.factor(rhs, right)?, update, copies)
     }
 
     #[inline(always)]
@@ -244,7 +131,8 @@ impl<T: Scalar> cost::Sizes for Sight<'_, '_, T> {
     }
 }
 
-fn repeated<'a, T: Scalar>(base: MatRef<'a, T>, view: &View) -> MatRef<'a, T> {
+/// What a view shows that repeats this matrix, if it repeats.
+pub(crate) fn repeated<'a, T: Scalar>(base: MatRef<'a, T>, view: &View) -> MatRef<'a, T> {
     match view.repeat {
         Repeat::No => base,
         Repeat::Cols => MatRef::from_repeated_col(base.col(0), view.shape.cols),

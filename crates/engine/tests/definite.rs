@@ -148,6 +148,12 @@ fn x(t: &Tape, n: usize) -> Var<'_> {
 fn y(t: &Tape, n: usize) -> Var<'_> {
     t.input("Y", (n, 5))
 }
+fn v(t: &Tape, n: usize) -> Var<'_> {
+    t.input("v", (n, 1))
+}
+fn r(t: &Tape, n: usize) -> Var<'_> {
+    t.input("r", (1, n))
+}
 fn s(t: &Tape, n: usize) -> Var<'_> {
     t.symmetric("S", n)
 }
@@ -167,6 +173,16 @@ const SUMS: &[(&str, Sum)] = &[
     ("difference of products", |t, n| 2.0 * (x(t, n) * x(t, n).t()) - 0.5 * (m(t, n) * m(t, n).t())),
     ("product and inverse", |t, n| x(t, n) * x(t, n).t() + k(t, n).inv()),
     ("inverse and product", |t, n| 2.0 * k(t, n).inv() - x(t, n) * x(t, n).t()),
+    ("outer product", |t, n| v(t, n) * v(t, n).t()),
+    ("outer product and inverse", |t, n| k(t, n).inv() - 0.5 * (v(t, n) * v(t, n).t())),
+    ("outer product of rows and inverse", |t, n| 2.0 * k(t, n).inv() + r(t, n).t() * r(t, n)),
+    ("outer products and product", |t, n| {
+        v(t, n) * v(t, n).t() - r(t, n).t() * r(t, n) + x(t, n) * x(t, n).t()
+    }),
+    ("outer product with a multiple", |t, n| k(t, n).inv() + (3.0 * v(t, n)) * (3.0 * v(t, n)).t()),
+    ("outer product and symmetric matrix", |t, n| s(t, n) + v(t, n) * v(t, n).t()),
+    ("outer product and matrix", |t, n| a(t, n) + v(t, n) * v(t, n).t()),
+    ("outer product and identity", |t, n| v(t, n) * v(t, n).t() + 2.0 * t.identity(n)),
     ("two inverses", |t, n| k(t, n).inv() + 2.0 * l(t, n).inv()),
     ("inverse and matrix", |t, n| k(t, n).inv() + a(t, n)),
     ("inverse and symmetric matrix", |t, n| s(t, n) - k(t, n).inv()),
@@ -269,6 +285,19 @@ fn sums_of_triangles() {
                 for (into, result) in first.iter().zip(&results) {
                     assert_close(&what, into.as_ref(), result);
                 }
+                // By rows, and backwards.
+                let mut others: Vec<_> = results.iter().map(|m| nan(&m.transpose().to_owned())).collect();
+                let mut views: Vec<_> = others.iter_mut().map(|m| m.as_mut().transpose_mut()).collect();
+                program.run_into(&inputs, &mut views).unwrap();
+                for (into, result) in others.iter().zip(&results) {
+                    assert_close(&what, into.transpose(), result);
+                }
+                let mut others: Vec<_> = results.iter().map(nan).collect();
+                let mut views: Vec<_> = others.iter_mut().map(|m| m.as_mut().reverse_rows_mut()).collect();
+                program.run_into(&inputs, &mut views).unwrap();
+                for (into, result) in others.iter().zip(&results) {
+                    assert_close(&what, into.as_ref().reverse_rows(), result);
+                }
                 let run = program.run(&inputs).unwrap();
                 assert!(run.iter().eq(results.iter().map(Mat::as_ref)), "{what} again");
                 let again = measure(|| drop(program.run(&inputs).map(|run| run.len())));
@@ -283,6 +312,22 @@ fn sums_of_triangles() {
             assert!((got - got.transpose()).norm_max() <= 1e-13 * got.norm_max(), "{what}");
         }
     }
+}
+
+/// The last of the outer products in a symmetric sum takes no pass of its own.
+#[test]
+fn outer_products_are_added_while_mirroring() {
+    let (tape, n) = (Tape::new(), 40);
+    let solution = k(&tape, n).solve(v(&tape, n));
+    let gradient = 0.5 * (k(&tape, n).inv() - solution * solution.t());
+    let plan = Program::<f64>::compile(&[gradient]).unwrap().plan();
+    let steps: Vec<_> = plan.iter().map(|line| line.step().to_owned()).collect();
+    let last = ["%1⁻¹ %2", "½ %1⁻¹", "%4 − ½ %3 %3ᵀ, both triangles"];
+    assert_eq!(steps[steps.len() - 3..], last, "{steps:?}");
+    let mirror = plan.iter().last().unwrap();
+    assert_eq!((mirror.kernel(), mirror.flops()), ("mirror, added", 40 * 41));
+    assert_eq!(mirror.bytes_read(), 8 * (40 + 40 * 41 / 2));
+    assert_eq!(mirror.bytes_written(), 8 * 40 * 40);
 }
 
 // ---- what is not what it was declared --------------------------------------------------------------------
@@ -356,7 +401,7 @@ fn definite_by_construction_and_lost_in_rounding() {
 
 #[test]
 fn matrices_that_are_not_symmetric_are_told() {
-    for n in [2, 15, 16, 17, 40] {
+    for n in [2, 7, 8, 15, 16, 17, 40, 75] {
         for structure in [Structure::Symmetric, Structure::Semidefinite, Structure::Definite] {
             let tape = Tape::new();
             let s = tape.declare("S", (n, n), Declaration::new().structure(structure));

@@ -1064,6 +1064,60 @@ fn products_have_the_same_bits_wherever_they_go() {
     }
 }
 
+/// Small products, passes and sums, however they run: the results read where they are or written into matrices of every
+/// layout, with and without a look at every entry.
+fn small_programs_have_the_same_bits<T: Scalar>() {
+    const EXTENTS: [usize; 8] = [1, 2, 3, 4, 5, 8, 13, 16];
+    for (m, k, n) in EXTENTS
+        .iter()
+        .flat_map(|&m| EXTENTS.iter().flat_map(move |&k| EXTENTS.iter().map(move |&n| (m, k, n))))
+    {
+        let tape = Tape::new();
+        let (a, b, c) = (tape.input("A", (m, k)), tape.input("B", (k, n)), tape.input("C", (m, n)));
+        let (product, residual) = (a * b, a * b - c);
+        let outputs = [
+            product.t(),
+            residual,
+            0.5 * (residual * b.t()),
+            (a.t() * residual).t(),
+            residual.norm_squared(),
+            a.row_sums(),
+            residual.t() * a.row_sums() + b.col_sums().t(),
+            c.tanh(),
+        ];
+        let mut program = Program::<T>::compile(&outputs).unwrap();
+        let (a, b, c) = (matrix::<T>("A", m, k), matrix::<T>("B", k, n), matrix::<T>("C", m, n));
+        for layout in LAYOUTS {
+            let laid = [&a, &b, &c].map(|matrix| Laid::new(matrix, layout));
+            let inputs = [("A", laid[0].view()), ("B", laid[1].view()), ("C", laid[2].view())];
+            program.check_finite(false);
+            let read: Vec<_> = program.run(&inputs).unwrap().iter().map(|x| x.to_owned()).collect();
+            let profiled = program.profile(&inputs, 1).unwrap();
+            assert!(profiled.results().iter().eq(&read), "{m}×{k}×{n} {layout:?} profiled");
+            for check in [false, true] {
+                program.check_finite(check);
+                let again: Vec<_> = program.run(&inputs).unwrap().iter().map(|x| x.to_owned()).collect();
+                assert_eq!(read, again, "{m}×{k}×{n} {layout:?} read, {check}");
+                let mut written: Vec<_> = read
+                    .iter()
+                    .enumerate()
+                    .map(|(i, x)| Laid::new(&Mat::zeros(x.nrows(), x.ncols()), LAYOUTS[i % 7]))
+                    .collect();
+                let mut places: Vec<_> = written.iter_mut().filter_map(Laid::view_mut).collect();
+                program.run_into(&inputs, &mut places).unwrap();
+                let written: Vec<_> = written.iter().map(|laid| laid.view().to_owned()).collect();
+                assert_eq!(read, written, "{m}×{k}×{n} {layout:?} written, {check}");
+            }
+        }
+    }
+}
+
+#[test]
+fn small_programs_have_the_same_bits_however_they_run() {
+    small_programs_have_the_same_bits::<f64>();
+    small_programs_have_the_same_bits::<f32>();
+}
+
 // ---- outputs ---------------------------------------------------------------------------------------------
 
 #[test]

@@ -303,6 +303,72 @@ fn sums_have_the_same_bits_in_every_layout() {
     }
 }
 
+/// An inner product of matrices in different orders: what it reads may be a copy in the caller's memory, in any order.
+fn inner_products_read_copies_of<T: Scalar>() {
+    for (m, n) in [(2, 3), (8, 8), (17, 40), (40, 17), (64, 33), (70, 2)] {
+        let tape = Tape::new();
+        let (a, b) = (tape.input("A", (m, n)), tape.input("B", (n, m)));
+        let inner = 2.0 * a.inner(b.t());
+        for outputs in [
+            vec![inner],
+            vec![inner, b.t()],
+            vec![inner, a.t()],
+            vec![inner, b, a],
+            vec![inner, b.t(), a.t()],
+        ] {
+            let (at, bt) = (random::<T>(m, n, 1), random::<T>(n, m, 2));
+            let (by_rows_a, by_rows_b) = (at.transpose().to_owned(), bt.transpose().to_owned());
+            let entries = (0..m).flat_map(|i| (0..n).map(move |j| (i, j)));
+            let wanted: f64 = entries.map(|(i, j)| 2.0 * at[(i, j)].to_f64() * bt[(j, i)].to_f64()).sum();
+            let mut program = Program::<T>::compile(&outputs).unwrap();
+            let mut first: Option<T> = None;
+            for a in [
+                at.as_ref(),
+                by_rows_a.transpose(),
+                at.as_ref().reverse_rows().to_owned().as_ref().reverse_rows(),
+            ] {
+                for b in [bt.as_ref(), by_rows_b.transpose()] {
+                    let inputs = [("A", a), ("B", b)];
+                    let results: Vec<Mat<T>> =
+                        program.run(&inputs).unwrap().iter().map(|m| m.to_owned()).collect();
+                    let mut into: Vec<Mat<T>> =
+                        results.iter().map(|m| Mat::zeros(m.nrows(), m.ncols())).collect();
+                    let mut views: Vec<_> = into.iter_mut().map(Mat::as_mut).collect();
+                    program.run_into(&inputs, &mut views).unwrap();
+                    assert_eq!(into[1..], results[1..]);
+                    let mut rows: Vec<Mat<T>> =
+                        results.iter().map(|m| Mat::zeros(m.ncols(), m.nrows())).collect();
+                    let mut views: Vec<_> = rows.iter_mut().map(|m| m.as_mut().transpose_mut()).collect();
+                    program.run_into(&inputs, &mut views).unwrap();
+                    assert!(
+                        rows.iter()
+                            .zip(&results)
+                            .skip(1)
+                            .all(|(row, result)| row.transpose() == result.as_ref())
+                    );
+                    for (output, result) in outputs.iter().zip(&results).skip(1) {
+                        let copy = [at.as_ref(), at.transpose(), bt.as_ref(), bt.transpose()];
+                        assert!(copy.contains(&result.as_ref()), "{output}");
+                    }
+                    for value in [&results, &into, &rows].map(|results| results[0][(0, 0)]) {
+                        let scale = (m * n) as f64;
+                        assert!((value.to_f64() - wanted).abs() <= 8.0 * T::EPSILON.to_f64() * scale);
+                        // Few numbers are added up in another way where the caller's matrices are written.
+                        let same = *first.get_or_insert(value) == value;
+                        assert!(same || m * n < 500, "{m}×{n}: {value:?} and {first:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn inner_products_read_copies() {
+    inner_products_read_copies_of::<f32>();
+    inner_products_read_copies_of::<f64>();
+}
+
 #[test]
 fn results_go_where_the_caller_wants_them() {
     let tape = Tape::new();
@@ -750,6 +816,15 @@ fn what_is_not_finite_is_found_on_request() {
 }
 
 // ---- memory ----------------------------------------------------------------------------------------------
+
+#[test]
+fn copies_of_small_inputs_count_as_memory() {
+    let tape = Tape::new();
+    let (a, b) = (tape.input("A", (4, 4)), tape.input("B", (4, 4)));
+    let program = Program::<f64>::compile(&[a * b]).unwrap();
+    assert_eq!(program.bytes(), 3 * 16 * size_of::<f64>());
+    assert_eq!(program.bytes(), program.plan().bytes());
+}
 
 #[test]
 fn what_does_not_fit_into_memory() {

@@ -1,6 +1,5 @@
 //! Vectors of numbers, and the instruction sets that have them.
 
-use faer::{ContiguousFwd, MatRef};
 use pulp::bytemuck::Pod;
 use pulp::{Simd, WithSimd};
 
@@ -31,10 +30,17 @@ pub trait Lanes: Pod + Default + 'static {
 
     /// `Σ xᵢ`
     fn sum<S: Simd>(simd: S, x: Self::Vector<S>) -> Self;
+
+    /// A block of which rows have become columns.
+    #[doc(hidden)]
+    fn transposed(shuffles: Shuffles, block: [[Self; BLOCK]; BLOCK]) -> [[Self; BLOCK]; BLOCK];
 }
 
+/// The rows and columns of a block that is transposed in registers.
+pub(crate) const BLOCK: usize = 4;
+
 macro_rules! lanes {
-    ($($T:ident: $Vector:ident $as_simd:ident $as_mut_simd:ident $splat:ident $mul:ident $mul_add:ident $sum:ident,)*) => {$(
+    ($($T:ident: $Vector:ident $as_simd:ident $as_mut_simd:ident $splat:ident $mul:ident $mul_add:ident $sum:ident $transposed:ident,)*) => {$(
         impl Lanes for $T {
             type Vector<S: Simd> = S::$Vector;
 
@@ -67,13 +73,18 @@ macro_rules! lanes {
             fn sum<S: Simd>(simd: S, x: S::$Vector) -> $T {
                 simd.$sum(x)
             }
+
+            #[inline(always)]
+            fn transposed(shuffles: Shuffles, block: [[$T; BLOCK]; BLOCK]) -> [[$T; BLOCK]; BLOCK] {
+                shuffles.$transposed(block)
+            }
         }
     )*};
 }
 
 lanes! {
-    f32: f32s as_simd_f32s as_mut_simd_f32s splat_f32s mul_f32s mul_add_e_f32s reduce_sum_f32s,
-    f64: f64s as_simd_f64s as_mut_simd_f64s splat_f64s mul_f64s mul_add_e_f64s reduce_sum_f64s,
+    f32: f32s as_simd_f32s as_mut_simd_f32s splat_f32s mul_f32s mul_add_e_f32s reduce_sum_f32s f32s,
+    f64: f64s as_simd_f64s as_mut_simd_f64s splat_f64s mul_f64s mul_add_e_f64s reduce_sum_f64s f64s,
 }
 
 /// How many numbers a register of `S` holds.
@@ -89,27 +100,14 @@ pub(crate) trait Wide {
     fn run<const FUSED: bool, F: Simd, H: Simd>(self, full: F, half: H) -> Self::Output;
 }
 
-/// Copies a matrix to columns that follow one another.
-pub(crate) fn copy_columns<T: Lanes>(from: MatRef<'_, T, usize, usize, ContiguousFwd>, to: &mut [T]) {
-    struct Copy<'a, T>(MatRef<'a, T, usize, usize, ContiguousFwd>, &'a mut [T]);
-    impl<T: Lanes> Wide for Copy<'_, T> {
-        type Output = ();
-
-        #[inline(always)]
-        fn run<const FUSED: bool, F: Simd, H: Simd>(self, _: F, _: H) {
-            let rows = self.0.nrows();
-            match 2 * rows > lanes::<T, F>() {
-                true => super::small::copy::<T, F>(self.0, self.1, rows),
-                false => super::small::copy::<T, H>(self.0, self.1, rows),
-            }
-        }
-    }
-    wide(Copy(from, to));
-}
-
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod isa {
-    use super::Wide;
+    use super::{BLOCK, Wide};
+    #[cfg(target_arch = "x86")]
+    use core::arch::x86::{__m128, __m256d};
+    #[cfg(target_arch = "x86_64")]
+    use core::arch::x86_64::{__m128, __m256d};
+    use pulp::bytemuck::cast;
     use pulp::x86::{V3, V3_128b};
     use pulp::{NullaryFnOnce, Simd, WithSimd};
 
@@ -131,8 +129,50 @@ mod isa {
         }
     }
 
-    /// The widest registers.
+    /// What the instructions that move numbers within registers need.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Shuffles(Option<V3>);
+
+    impl Shuffles {
+        #[inline(always)]
+        pub(crate) fn new() -> Self {
+            Shuffles(V3::try_new())
+        }
+
+        /// A transposed block.
+        #[inline(always)]
+        pub(crate) fn f64s(self, block: [[f64; BLOCK]; BLOCK]) -> [[f64; BLOCK]; BLOCK] {
+            let Some(V3 { avx, .. }) = self.0 else { return super::transposed(block) };
+            let [a, b, c, d]: [__m256d; BLOCK] = cast(block);
+            let even = [avx._mm256_unpacklo_pd(a, b), avx._mm256_unpacklo_pd(c, d)];
+            let odd = [avx._mm256_unpackhi_pd(a, b), avx._mm256_unpackhi_pd(c, d)];
+            cast([
+                avx._mm256_permute2f128_pd::<0x20>(even[0], even[1]),
+                avx._mm256_permute2f128_pd::<0x20>(odd[0], odd[1]),
+                avx._mm256_permute2f128_pd::<0x31>(even[0], even[1]),
+                avx._mm256_permute2f128_pd::<0x31>(odd[0], odd[1]),
+            ])
+        }
+
+        /// A transposed block.
+        #[inline(always)]
+        pub(crate) fn f32s(self, block: [[f32; BLOCK]; BLOCK]) -> [[f32; BLOCK]; BLOCK] {
+            let Some(V3 { sse, .. }) = self.0 else { return super::transposed(block) };
+            let [a, b, c, d]: [__m128; BLOCK] = cast(block);
+            let low = [sse._mm_unpacklo_ps(a, b), sse._mm_unpacklo_ps(c, d)];
+            let high = [sse._mm_unpackhi_ps(a, b), sse._mm_unpackhi_ps(c, d)];
+            cast([
+                sse._mm_movelh_ps(low[0], low[1]),
+                sse._mm_movehl_ps(low[1], low[0]),
+                sse._mm_movelh_ps(high[0], high[1]),
+                sse._mm_movehl_ps(high[1], high[0]),
+            ])
+        }
+    }
+
+    /// The widest registers, and those of half the width.
     pub(crate) type Full = V3;
+    pub(crate) type Half = V3_128b;
 
     #[inline(always)]
     pub(crate) fn available() -> bool {
@@ -151,18 +191,30 @@ mod isa {
     /// Runs a kernel on registers of half the width.
     #[inline(always)]
     pub(crate) fn half<F: WithSimd<Output = Option<()>>>(kernel: F) -> Option<()> {
-        struct Halved<F>(V3, F);
-        impl<F: WithSimd> NullaryFnOnce for Halved<F> {
-            type Output = F::Output;
-
-            #[inline(always)]
-            fn call(self) -> F::Output {
-                self.1.with_simd(V3_128b(self.0))
-            }
-        }
         match V3::try_new() {
-            Some(v3) => v3.vectorize(Halved(v3, kernel)),
+            Some(v3) => v3.vectorize(On(V3_128b(v3), kernel)),
             None => super::one(kernel),
+        }
+    }
+
+    /// Runs a kernel on numbers one by one.
+    #[inline(always)]
+    pub(crate) fn single<F: WithSimd<Output = Option<()>>>(kernel: F) -> Option<()> {
+        match V3::try_new() {
+            Some(v3) => v3.vectorize(On(pulp::Scalar, kernel)),
+            None => super::one(kernel),
+        }
+    }
+
+    /// A kernel and what it runs on: compiled for all instructions, but not for all of a register.
+    struct On<S, F>(S, F);
+
+    impl<S: Simd, F: WithSimd> NullaryFnOnce for On<S, F> {
+        type Output = F::Output;
+
+        #[inline(always)]
+        fn call(self) -> F::Output {
+            self.1.with_simd(self.0)
         }
     }
 }
@@ -170,8 +222,29 @@ mod isa {
 /// Other processors have numbers one by one: faer knows their vectors.
 #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
 mod isa {
-    use super::Wide;
+    use super::{BLOCK, Wide, transposed};
     use pulp::WithSimd;
+
+    /// What the instructions that move numbers within registers need.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Shuffles;
+
+    impl Shuffles {
+        #[inline(always)]
+        pub(crate) fn new() -> Self {
+            Shuffles
+        }
+
+        #[inline(always)]
+        pub(crate) fn f64s(self, block: [[f64; BLOCK]; BLOCK]) -> [[f64; BLOCK]; BLOCK] {
+            transposed(block)
+        }
+
+        #[inline(always)]
+        pub(crate) fn f32s(self, block: [[f32; BLOCK]; BLOCK]) -> [[f32; BLOCK]; BLOCK] {
+            transposed(block)
+        }
+    }
 
     #[inline(always)]
     pub(crate) fn wide<W: Wide>(work: W) -> W::Output {
@@ -179,6 +252,7 @@ mod isa {
     }
 
     pub(crate) type Full = pulp::Scalar;
+    pub(crate) type Half = pulp::Scalar;
 
     #[inline(always)]
     pub(crate) fn available() -> bool {
@@ -194,9 +268,20 @@ mod isa {
     pub(crate) fn half<F: WithSimd<Output = Option<()>>>(kernel: F) -> Option<()> {
         super::one(kernel)
     }
+
+    #[inline(always)]
+    pub(crate) fn single<F: WithSimd<Output = Option<()>>>(kernel: F) -> Option<()> {
+        super::one(kernel)
+    }
 }
 
-pub(crate) use isa::{Full, available, full, half, wide};
+/// A transposed block, number by number.
+#[inline(always)]
+fn transposed<T: Copy>(block: [[T; BLOCK]; BLOCK]) -> [[T; BLOCK]; BLOCK] {
+    std::array::from_fn(|i| std::array::from_fn(|j| block[j][i]))
+}
+
+pub(crate) use isa::{Full, Half, Shuffles, available, full, half, single, wide};
 
 /// Runs something on numbers one by one.
 #[inline(never)]

@@ -2,12 +2,14 @@
 
 pub(crate) mod elementwise;
 pub(crate) mod factor;
+pub(crate) mod fixed;
 pub(crate) mod functions;
 pub(crate) mod lanes;
 pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod registers;
 pub(crate) mod small;
+pub(crate) mod symmetric;
 pub(crate) mod tile;
 pub(crate) mod transpose;
 pub(crate) mod vector;

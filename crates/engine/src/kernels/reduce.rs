@@ -4,7 +4,7 @@
 
 use super::elementwise::Source;
 use super::tile::{BLOCK, PANEL, Tile};
-use super::transpose::{gather, scatter};
+use super::transpose::{Columns, SIDE, Square, gather, scatter, square, turned};
 use super::vector::{self, Loop};
 use crate::Scalar;
 use faer::prelude::ReborrowMut;
@@ -13,7 +13,7 @@ use faer::{MatMut, MatRef};
 use pullback_tape::Shape;
 
 /// Independent partial sums, so that additions do not wait for each other.
-const LANES: usize = 8;
+const LANES: usize = SIDE;
 
 /// `Σ |aᵢ|`
 pub(crate) fn sum_of_sizes<T: Scalar>(a: &[T]) -> T {
@@ -109,18 +109,86 @@ pub(crate) fn inner<T: Scalar>(
     total.value()
 }
 
-/// `Σ aᵢⱼ bᵢⱼ` in square tiles, for matrices of which one is stored by columns and one by rows; `blocks` has
-/// [`SCRATCH`] numbers.
+/// `Σ aᵢⱼ bᵢⱼ` in squares, for matrices of which one is stored by columns and one by rows; `blocks` has [`SCRATCH`]
+/// numbers.
 pub(crate) fn inner_across<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, blocks: &mut [T]) -> T {
-    let (a_block, b_block) = blocks.split_at_mut(PANEL);
-    let mut total = Total::default();
-    for tile in Tile::panels(Shape::new(a.nrows(), a.ncols())) {
-        let [a_block, b_block] = [&mut *a_block, &mut *b_block].map(|block| &mut block[..tile.len()]);
-        gather(a, tile, a_block);
-        gather(b, tile, b_block);
-        total.add(vector::run(BlockSum(a_block, Some(b_block))));
+    vector::run(InnerAcross { a, b, blocks })
+}
+
+/// See [`inner_across`].
+struct InnerAcross<'a, T> {
+    a: MatRef<'a, T>,
+    b: MatRef<'a, T>,
+    blocks: &'a mut [T],
+}
+
+impl<T: Scalar> Loop for InnerAcross<'_, T> {
+    type Output = T;
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) -> T {
+        let InnerAcross { a, b, blocks } = self;
+        let (a_block, b_block) = blocks.split_at_mut(PANEL);
+        let mut total = Total::default();
+        for tile in Tile::panels(Shape::new(a.nrows(), a.ncols())) {
+            let (Some(a), Some(b)) = (Lines::of(a, tile, a_block), Lines::of(b, tile, b_block)) else {
+                continue;
+            };
+            let (whole_rows, whole_cols) = (tile.rows / LANES * LANES, tile.cols / LANES * LANES);
+            let (mut sums, mut rest) = ([T::default(); LANES], T::default());
+            for j in (0..whole_cols).step_by(LANES) {
+                for i in (0..whole_rows).step_by(LANES) {
+                    for (a, b) in a.square(i, j).iter().zip(&b.square(i, j)) {
+                        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+                            *sum += a * b;
+                        }
+                    }
+                }
+            }
+            for j in 0..tile.cols {
+                for i in if j < whole_cols { whole_rows } else { 0 }..tile.rows {
+                    rest += a.entry(i, j) * b.entry(i, j);
+                }
+            }
+            total.add(sums.into_iter().fold(rest, |total, sum| total + sum));
+        }
+        total.value()
     }
-    total.value()
+}
+
+/// A part of a matrix that is stored by columns or by rows.
+#[derive(Clone, Copy)]
+struct Lines<'a, T> {
+    columns: Columns<'a, T>,
+    transposed: bool,
+}
+
+impl<'a, T: Scalar> Lines<'a, T> {
+    /// A tile where it is, or else in the block.
+    #[inline(always)]
+    fn of(a: MatRef<'a, T>, tile: Tile, block: &'a mut [T]) -> Option<Self> {
+        let part = a.submatrix(tile.i, tile.j, tile.rows, tile.cols);
+        if let Some(columns) = part.try_as_col_major() {
+            return Some(Lines { columns, transposed: false });
+        }
+        if let Some(columns) = part.transpose().try_as_col_major() {
+            return Some(Lines { columns, transposed: true });
+        }
+        let block = &mut block[..tile.len()];
+        gather(a, tile, block);
+        let block = MatRef::from_column_major_slice(&*block, tile.rows, tile.cols);
+        Some(Lines { columns: block.try_as_col_major()?, transposed: false })
+    }
+
+    #[inline(always)]
+    fn square(&self, i: usize, j: usize) -> Square<T, SIDE> {
+        if self.transposed { turned(&square(self.columns, j, i)) } else { square(self.columns, i, j) }
+    }
+
+    #[inline(always)]
+    fn entry(&self, i: usize, j: usize) -> T {
+        self.columns[if self.transposed { (j, i) } else { (i, j) }]
+    }
 }
 
 /// The scratch of a reduction.
@@ -279,47 +347,4 @@ fn column_sum<T: Scalar>(total: &mut Total<T>, tile: Tile, part: &[T]) -> T {
     }
     total.add(block_sum(part));
     total.value()
-}
-
-/// Whether a matrix differs from a block in an entry that is a number in both.
-struct Differ<'a, T>(MatRef<'a, T>, &'a [T]);
-
-impl<T: Scalar> Loop for Differ<'_, T> {
-    type Output = bool;
-
-    #[inline(always)]
-    fn run<const FUSED: bool>(self) -> bool {
-        let Differ(a, block) = self;
-        let columns = a.col_iter().zip(block.chunks_exact(a.nrows()));
-        columns.fold(false, |found, (a, block)| match a.try_as_col_major() {
-            Some(a) => a.as_slice().iter().zip(block).fold(found, |found, (&x, &y)| found | differs(x, y)),
-            None => a.iter().zip(block).fold(found, |found, (&x, &y)| found | differs(x, y)),
-        })
-    }
-}
-
-#[inline(always)]
-fn differs<T: Scalar>(x: T, y: T) -> bool {
-    (x < y) | (x > y)
-}
-
-/// An entry below the diagonal that differs from its mirror image. A NaN is not counted as a difference.
-pub(crate) fn asymmetry<T: Scalar>(a: MatRef<'_, T>) -> Option<(usize, usize)> {
-    const SIDE: usize = 16;
-    let a = if a.row_stride() == 1 { a } else { a.transpose() };
-    let n = a.nrows();
-    let mut block = [T::default(); SIDE * SIDE];
-    for left in (0..n).step_by(SIDE) {
-        for top in (left..n).step_by(SIDE) {
-            let (rows, cols) = ((n - top).min(SIDE), (n - left).min(SIDE));
-            let tile = Tile { i: top, j: left, rows, cols };
-            let block = &mut block[..tile.len()];
-            gather(a.transpose(), tile, block);
-            if vector::run(Differ(a.submatrix(top, left, rows, cols), block)) {
-                let mut positions = (0..tile.len()).map(|k| tile.position(k)).zip(block);
-                return positions.find_map(|(at, &mut y)| differs(a[at], y).then_some(at));
-            }
-        }
-    }
-    None
 }

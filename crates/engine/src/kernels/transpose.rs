@@ -7,7 +7,7 @@ use super::tile::Tile;
 use super::vector::{self, Loop};
 use crate::Scalar;
 use faer::prelude::{Reborrow, ReborrowMut};
-use faer::{MatMut, MatRef};
+use faer::{ContiguousFwd, MatMut, MatRef};
 
 /// Whether a matrix is stored by rows, so that reading along its columns is slow.
 pub(crate) fn is_crosswise<T: Scalar>(x: MatRef<'_, T>) -> bool {
@@ -30,7 +30,7 @@ pub(crate) fn gather<T: Scalar>(from: MatRef<'_, T>, tile: Tile, block: &mut [T]
         }
     } else {
         let to = MatMut::from_column_major_slice_mut(block, tile.rows, tile.cols);
-        vector::run(Across { to, from });
+        vector::run(Across { to, from, alpha: T::from_f64(1.0) });
     }
 }
 
@@ -55,18 +55,14 @@ pub(crate) fn scatter<T: Scalar>(block: &[T], tile: Tile, to: MatMut<'_, T>) {
 }
 
 /// `to = alpha from`
-pub(crate) fn copy<T: Scalar>(mut to: MatMut<'_, T>, from: MatRef<'_, T>, alpha: T) {
+pub(crate) fn copy<T: Scalar>(to: MatMut<'_, T>, from: MatRef<'_, T>, alpha: T) {
     if to.row_stride() != 1 && to.col_stride() == 1 {
         return copy(to.transpose_mut(), from.transpose(), alpha);
     }
-    let one = alpha == T::from_f64(1.0);
     if is_crosswise(from) && to.row_stride() == 1 {
-        vector::run(Across { to: to.rb_mut(), from });
-        if !one {
-            to.col_iter_mut().for_each(|column| column.iter_mut().for_each(|x| *x = alpha * *x));
-        }
-        return;
+        return vector::run(Across { to, from, alpha });
     }
+    let one = alpha == T::from_f64(1.0);
     for (mut to, from) in to.col_iter_mut().zip(from.col_iter()) {
         match (to.rb_mut().try_as_col_major_mut(), from.rb().try_as_col_major()) {
             (Some(to), Some(from)) if one => to.as_slice_mut().copy_from_slice(from.as_slice()),
@@ -80,13 +76,53 @@ pub(crate) fn copy<T: Scalar>(mut to: MatMut<'_, T>, from: MatRef<'_, T>, alpha:
     }
 }
 
-/// Rows and columns of a square that is transposed in registers.
-const SIDE: usize = 8;
+/// Rows and columns of what is visited together, so that every line of memory is used whole.
+pub(crate) const SIDE: usize = 8;
 
-/// `to = from` of a matrix that is stored by rows, to one that is stored by columns.
+/// Rows and columns of what is transposed in registers and stored: with more, the compiler shuffles single numbers.
+pub(crate) const PART: usize = 4;
+
+/// A square block, column by column.
+pub(crate) type Square<T, const S: usize> = [[T; S]; S];
+
+/// A matrix that is stored by columns.
+pub(crate) type Columns<'a, T> = MatRef<'a, T, usize, usize, ContiguousFwd>;
+pub(crate) type ColumnsMut<'a, T> = MatMut<'a, T, usize, usize, ContiguousFwd>;
+
+/// The square whose first entry is (i, j).
+#[inline(always)]
+pub(crate) fn square<T: Scalar, const S: usize>(from: Columns<'_, T>, i: usize, j: usize) -> Square<T, S> {
+    std::array::from_fn(|col| chunk(from.col(j + col).as_slice(), i))
+}
+
+#[inline(always)]
+pub(crate) fn turned<T: Scalar, const S: usize>(square: &Square<T, S>) -> Square<T, S> {
+    std::array::from_fn(|col| std::array::from_fn(|row| square[row][col]))
+}
+
+#[inline(always)]
+pub(crate) fn put<T: Scalar, const S: usize>(
+    to: &mut ColumnsMut<'_, T>,
+    i: usize,
+    j: usize,
+    square: &Square<T, S>,
+) {
+    for (col, numbers) in square.iter().enumerate() {
+        to.rb_mut().col_mut(j + col).as_slice_mut()[i..i + S].copy_from_slice(numbers);
+    }
+}
+
+/// Some entries of a column.
+#[inline(always)]
+pub(crate) fn chunk<T: Scalar, const S: usize>(x: &[T], start: usize) -> [T; S] {
+    x.get(start..).and_then(|x| x.first_chunk()).copied().unwrap_or([T::default(); S])
+}
+
+/// `to = alpha from` of a matrix that is stored by rows, to one that is stored by columns.
 struct Across<'a, T> {
     to: MatMut<'a, T>,
     from: MatRef<'a, T>,
+    alpha: T,
 }
 
 impl<T: Scalar> Loop for Across<'_, T> {
@@ -94,7 +130,7 @@ impl<T: Scalar> Loop for Across<'_, T> {
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let rows = self.from.transpose();
+        let (rows, alpha) = (self.from.transpose(), self.alpha);
         let (Some(mut to), Some(rows)) = (self.to.try_as_col_major_mut(), rows.try_as_col_major()) else {
             return;
         };
@@ -102,31 +138,25 @@ impl<T: Scalar> Loop for Across<'_, T> {
         let (whole_m, whole_n) = (m / SIDE * SIDE, n / SIDE * SIDE);
         for j in (0..whole_n).step_by(SIDE) {
             for i in (0..whole_m).step_by(SIDE) {
-                let square: [[T; SIDE]; SIDE] =
-                    std::array::from_fn(|row| chunk(rows.col(i + row).as_slice(), j));
-                let turned: [[T; SIDE]; SIDE] =
-                    std::array::from_fn(|col| std::array::from_fn(|row| square[row][col]));
-                for (col, numbers) in turned.iter().enumerate() {
-                    let column = to.rb_mut().col_mut(j + col).as_slice_mut();
-                    column[i..i + SIDE].copy_from_slice(numbers);
+                for i in (i..i + SIDE).step_by(PART) {
+                    for j in (j..j + SIDE).step_by(PART) {
+                        let mut square: Square<T, PART> = turned(&square(rows, j, i));
+                        square.as_flattened_mut().iter_mut().for_each(|x| *x = alpha * *x);
+                        put(&mut to, i, j, &square);
+                    }
                 }
             }
         }
         // What is left at the right, and at the bottom.
         for i in 0..whole_m {
             for j in whole_n..n {
-                to[(i, j)] = rows[(j, i)];
+                to[(i, j)] = alpha * rows[(j, i)];
             }
         }
         for j in 0..n {
             for i in whole_m..m {
-                to[(i, j)] = rows[(j, i)];
+                to[(i, j)] = alpha * rows[(j, i)];
             }
         }
     }
-}
-
-#[inline(always)]
-fn chunk<T: Scalar>(x: &[T], start: usize) -> [T; SIDE] {
-    x.get(start..).and_then(|x| x.first_chunk()).copied().unwrap_or_default()
 }
