@@ -365,7 +365,7 @@ impl Page<'_> {
 }
 
 /// Indices as they stand in a formula: `2..5`, or the first few of them.
-fn rows(indices: &[usize]) -> String {
+pub(crate) fn rows(indices: &[usize]) -> String {
     match indices {
         [] => String::new(),
         &[first, ..] if indices.len() > 1 && indices.iter().copied().eq(first..first + indices.len()) => {

@@ -98,6 +98,11 @@ impl Graph {
         self.lists.get(list.0 as usize).unwrap_or(&NONE)
     }
 
+    /// The indices in a list as they stand in a formula: `2..5`, or the first few of them.
+    pub fn indices_text(&self, list: Indices) -> String {
+        crate::formula::rows(self.indices(list))
+    }
+
     /// The nodes that `outputs` need, renumbered. Time and space are linear in the largest output's index.
     pub(crate) fn extract(&self, outputs: &[NodeId]) -> Graph {
         let len = outputs.iter().map(|id| id.index() + 1).max().unwrap_or(0);
