@@ -28,7 +28,10 @@ impl Tape {
             let rows: Vec<usize> = (start..start + part.rows()).collect();
             start += part.rows();
             let term = self.selection(&rows, total).t() * part;
-            sum = Some(sum.map_or(term, |sum| sum + term));
+            sum = Some(match sum {
+                Some(sum) => sum + term,
+                None => term,
+            });
         }
         sum.unwrap_or_else(|| self.zeros((0, 0)))
     }
@@ -46,7 +49,10 @@ impl Tape {
             let cols: Vec<usize> = (start..start + part.cols()).collect();
             start += part.cols();
             let term = part * self.selection(&cols, total);
-            sum = Some(sum.map_or(term, |sum| sum + term));
+            sum = Some(match sum {
+                Some(sum) => sum + term,
+                None => term,
+            });
         }
         sum.unwrap_or_else(|| self.zeros((0, 0)))
     }
@@ -57,8 +63,11 @@ impl Tape {
     /// (deferred) [`Error::Shape`] if the blocks do not fit together.
     #[track_caller]
     pub fn blocks<'t>(&'t self, rows: &[&[Var<'t>]]) -> Var<'t> {
-        let rows: Vec<_> = rows.iter().map(|row| self.stack_cols(row)).collect();
-        self.stack_rows(&rows)
+        let mut stacked = Vec::with_capacity(rows.len());
+        for row in rows {
+            stacked.push(self.stack_cols(row));
+        }
+        self.stack_rows(&stacked)
     }
 }
 
@@ -80,7 +89,7 @@ impl<'t> Var<'t> {
     /// (deferred) [`Error::Shape`] if there is no such row.
     #[track_caller]
     pub fn select_rows(self, indices: &[usize]) -> Var<'t> {
-        self.selected(indices, self.rows(), "row", |x, s| s * x)
+        self.selection(indices, self.rows(), "row") * self
     }
 
     /// The columns with these indices, in this order: `X Sᵀ`, where S has these rows of the identity matrix.
@@ -92,21 +101,17 @@ impl<'t> Var<'t> {
     /// (deferred) [`Error::Shape`] if there is no such column.
     #[track_caller]
     pub fn select_cols(self, indices: &[usize]) -> Var<'t> {
-        self.selected(indices, self.cols(), "column", |x, s| x * s.t())
+        self * self.selection(indices, self.cols(), "column").t()
     }
 
+    /// Some rows of the identity matrix of order n, or a mistake in this expression.
     #[track_caller]
-    fn selected(
-        self,
-        indices: &[usize],
-        n: usize,
-        what: &str,
-        product: impl Fn(Var<'t>, Var<'t>) -> Var<'t>,
-    ) -> Var<'t> {
-        if let (Some(index), true) = (indices.iter().find(|&&index| index >= n), self.id.is_ok()) {
-            return self.mistaken("select", format!("there is no {what} {index}"), Location::caller());
+    fn selection(self, indices: &[usize], n: usize, what: &str) -> Var<'t> {
+        match indices.iter().find(|&&index| index >= n) {
+            _ if self.id.is_err() => self,
+            Some(index) => self.mistaken("select", format!("there is no {what} {index}"), Location::caller()),
+            None => self.tape.selection(indices, n),
         }
-        if self.id.is_err() { self } else { product(self, self.tape.selection(indices, n)) }
     }
 
     /// The part in these rows and columns.

@@ -284,12 +284,11 @@ impl Page<'_> {
             (Op::Hadamard, &[a, b]) if self.triangle(a).or(self.triangle(b)).is_some() => {
                 let (mask, x) = if self.triangle(a).is_some() { (a, b) } else { (b, a) };
                 let (upper, strict) = self.triangle(mask).unwrap_or_default();
-                let mut args = vec![self.form(x, t)];
-                let upper = upper != t;
+                let mut args = vec![of(x)];
                 if strict {
                     args.push(Form::Number(if upper { 1.0 } else { -1.0 }));
                 }
-                Form::Call(if upper { "triu" } else { "tril" }.to_owned(), args)
+                Form::Call(if upper { "triu" } else { "tril" }.to_owned(), args).transposed(t)
             }
             (Op::Hadamard, &[a, b]) => {
                 let mut factors = Vec::new();

@@ -394,7 +394,7 @@ impl Recorder {
             && args.iter().map(core).all(|x| {
                 is_transpose(x)
                     || self.is_scalar(x)
-                    || matches!(self.op(x), Op::Identity | Op::Zeros | Op::Ones)
+                    || matches!(self.op(x), Op::Identity | Op::Zeros | Op::Ones | Op::Triangle { .. })
             })
     }
 
@@ -515,7 +515,42 @@ impl Recorder {
         self.op(x) == Op::Transpose || self.graph.node(x).structure >= Structure::Symmetric
     }
 
+    /// The rows of an identity matrix that a node picks.
+    fn selected(&self, x: NodeId) -> Option<Arc<[usize]>> {
+        match self.op(x) {
+            Op::Selection(list) => Some(self.graph.indices(list).clone()),
+            _ => None,
+        }
+    }
+
+    /// `S₁ (S₂ X) = (S₁ S₂) X`, and `(X S₂ᵀ) S₁ᵀ = X (S₁ S₂)ᵀ`.
+    fn selected_twice(&mut self, a: NodeId, b: NodeId, at: At) -> Option<NodeId> {
+        let transposed = |this: &Self, x: NodeId| {
+            let node = this.graph.node(x);
+            if node.op == Op::Transpose { node.args.first().copied() } else { None }
+        };
+        let ends = [self.pair(b, Op::MatMul), self.pair(a, Op::MatMul)];
+        let (first, second, x, left) = match ends {
+            [Some((s, x)), _] if self.selected(a).is_some() => (a, s, x, true),
+            [_, Some((x, s))] => (transposed(self, b)?, transposed(self, s)?, x, false),
+            _ => return None,
+        };
+        let (outer, inner) = (self.selected(first)?, self.selected(second)?);
+        let rows: Vec<usize> = outer.iter().filter_map(|&row| inner.get(row).copied()).collect();
+        let n = self.shape(second).cols;
+        let s = self.selection(&rows, n, at);
+        let (rows, cols) = (self.shape(x).rows, self.shape(x).cols);
+        if left {
+            return Some(self.normal(Op::MatMul, &[s, x], Shape::new(self.shape(s).rows, cols), at));
+        }
+        let (s, width) = (self.flip(s, at), self.shape(s).rows);
+        Some(self.normal(Op::MatMul, &[x, s], Shape::new(rows, width), at))
+    }
+
     fn matmul(&mut self, a: NodeId, b: NodeId, shape: Shape, at: At) -> Option<NodeId> {
+        if let Some(id) = self.selected_twice(a, b, at) {
+            return Some(id);
+        }
         let (op_a, op_b) = (self.op(a), self.op(b));
         let inner = self.shape(a).cols;
         match (op_a, op_b) {
@@ -533,7 +568,7 @@ impl Recorder {
             }
             (Op::Selection(_), Op::Ones) => Some(self.ones(shape, at)),
             (Op::Selection(first), Op::Selection(second)) => {
-                let (first, second) = (self.graph.indices(first).clone(), self.graph.indices(second).clone());
+                let (first, second) = (self.graph.indices(first), self.graph.indices(second));
                 let rows: Vec<usize> = first.iter().filter_map(|&row| second.get(row).copied()).collect();
                 Some(self.selection(&rows, shape.cols, at))
             }
