@@ -113,6 +113,7 @@ pub(crate) fn kind(kernel: &Kernel) -> Kind {
         Kernel::Inner { .. }
         | Kernel::SumOf { .. }
         | Kernel::Sum { .. }
+        | Kernel::CumulativeSums { .. }
         | Kernel::Trace { .. }
         | Kernel::Norm { .. }
         | Kernel::LogSumExp { .. } => Kind::Reduction,
@@ -125,6 +126,9 @@ pub(crate) fn kind(kernel: &Kernel) -> Kind {
         Kernel::Copy { .. }
         | Kernel::AddIdentity { .. }
         | Kernel::Diagonal { .. }
+        | Kernel::Select { .. }
+        | Kernel::Triangle { .. }
+        | Kernel::Reshape { .. }
         | Kernel::Mirror { update: None } => Kind::Copy,
         Kernel::Mirror { update: Some(_) } => Kind::Product,
         Kernel::Opaque { .. } => Kind::Opaque,
@@ -139,6 +143,11 @@ pub(crate) fn name(kernel: &Kernel) -> &'static str {
         Kernel::SymmetricProduct { accumulate: true, .. } => "symmetric, added",
         Kernel::Elementwise(_) => "pass",
         Kernel::Diagonal { .. } => "diagonal",
+        Kernel::Select { accumulate: false, .. } => "selection",
+        Kernel::Select { accumulate: true, .. } => "selection, added",
+        Kernel::Triangle { .. } => "triangle",
+        Kernel::CumulativeSums { .. } => "cumulative sums",
+        Kernel::Reshape { .. } => "reshape",
         Kernel::Mirror { update: None } => "mirror",
         Kernel::Mirror { update: Some(_) } => "mirror, added",
         Kernel::Copy { .. } => "copy",
@@ -185,6 +194,19 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
                 result().rows as u64
             }
         }
+        Kernel::Select { a, back, alpha, accumulate, .. } => {
+            let moved = if *back { all(a) } else { entries(result()) };
+            let operations = u64::from(*alpha != 1.0) + u64::from(*accumulate || *back);
+            moved.saturating_mul(operations)
+        }
+        Kernel::Triangle { a, alpha, .. } | Kernel::Reshape { a, alpha } => {
+            if *alpha == 1.0 || a.is_ones() {
+                0
+            } else {
+                all(a)
+            }
+        }
+        Kernel::CumulativeSums { a, .. } => all(a),
         Kernel::Mirror { update: None } => 0,
         Kernel::Mirror { update: Some(_) } => {
             let n = result().rows;
@@ -237,7 +259,9 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
     let of = |buffer: Buffer| entries(slots.buffer(buffer));
     let operands: u64 = instruction.operands().iter().map(stored).fold(0, u64::saturating_add);
     let (more, written) = match &instruction.kernel {
-        Kernel::MatMul { accumulate: true, .. } => (entries(result), entries(result)),
+        Kernel::MatMul { accumulate: true, .. } | Kernel::Select { accumulate: true, .. } => {
+            (entries(result), entries(result))
+        }
         // Of a triangle, with its diagonal.
         Kernel::SymmetricProduct { accumulate: true, .. } => (triangle(result), triangle(result)),
         Kernel::SymmetricProduct { accumulate: false, .. } => (0, triangle(result)),
@@ -246,6 +270,10 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
         }
         Kernel::Mirror { update: Some(_) } => (triangle(result), entries(result)),
         Kernel::MatMul { accumulate: false, .. }
+        | Kernel::Select { accumulate: false, .. }
+        | Kernel::Triangle { .. }
+        | Kernel::CumulativeSums { .. }
+        | Kernel::Reshape { .. }
         | Kernel::Diagonal { .. }
         | Kernel::Elementwise(_)
         | Kernel::SumOf { .. }

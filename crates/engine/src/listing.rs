@@ -468,6 +468,37 @@ impl<'p> Reader<'p> {
             Kernel::Trace { a, alpha } => scaled(*alpha, &format!("tr({})", view(a))),
             Kernel::Norm { a, alpha } => scaled(*alpha, &format!("‖{}‖", view(a))),
             Kernel::Diagonal { a, alpha } => scaled(*alpha, &format!("diag({})", view(a))),
+            Kernel::Select { a, rows, back, columns, alpha, accumulate } => {
+                let part = format!("I[{}]", self.plan.graph.indices_text(*rows));
+                let part = if back != columns { part + "ᵀ" } else { part };
+                let product =
+                    if *columns { format!("{} {part}", view(a)) } else { format!("{part} {}", view(a)) };
+                if *accumulate { added(before, *alpha, &product) } else { scaled(*alpha, &product) }
+            }
+            Kernel::Triangle { a, part, alpha } => {
+                let name = if part.upper { "triu" } else { "tril" };
+                let offset = match (part.strict, part.upper) {
+                    (false, _) => "",
+                    (true, true) => ", 1",
+                    (true, false) => ", −1",
+                };
+                scaled(*alpha, &format!("{name}({}{offset})", view(a)))
+            }
+            Kernel::CumulativeSums { a, part, columns, alpha } => {
+                let ones = match (part.upper != *columns, part.strict) {
+                    (false, false) => "𝟏[i ≥ j]",
+                    (false, true) => "𝟏[i > j]",
+                    (true, false) => "𝟏[i ≤ j]",
+                    (true, true) => "𝟏[i < j]",
+                };
+                let product =
+                    if *columns { format!("{} {ones}", view(a)) } else { format!("{ones} {}", view(a)) };
+                scaled(*alpha, &product)
+            }
+            Kernel::Reshape { a, alpha } => {
+                let shape = self.plan.slots[instruction.dst].shape;
+                scaled(*alpha, &format!("reshape({}, {shape})", view(a)))
+            }
             Kernel::Mirror { update: None } => format!("{before}, both triangles"),
             Kernel::Mirror { update: Some((alpha, u)) } => {
                 let outer = format!("{} {}", view(u), view(&u.transpose()));
@@ -532,6 +563,10 @@ impl<'p> Reader<'p> {
             | Kernel::DefiniteInverse { alpha, .. }
             | Kernel::Mirror { update: Some((alpha, _)) }
             | Kernel::Diagonal { alpha, .. }
+            | Kernel::Select { alpha, .. }
+            | Kernel::Triangle { alpha, .. }
+            | Kernel::CumulativeSums { alpha, .. }
+            | Kernel::Reshape { alpha, .. }
             | Kernel::Inner { alpha, .. }
             | Kernel::Sum { alpha, .. }
             | Kernel::Trace { alpha, .. }

@@ -7,12 +7,13 @@
 
 use crate::Error;
 use crate::brief::Stretches;
+use crate::kernels::arrange::Triangle;
 use crate::plan::{
     Arg, Buffer, Elementwise, Factorization, Group, Input, Instruction, Kernel, Method, Place, Plan, Repeat,
     Slot, Step, View,
 };
 use crate::{homes, parallel, recompute};
-use pullback_tape::{Graph, Node, NodeId, Op, Shape, Structure};
+use pullback_tape::{Graph, Indices, Node, NodeId, Op, Shape, Structure};
 use std::collections::HashMap;
 
 /// One elementwise pass has at most so many operations, which also bounds the recursion.
@@ -44,6 +45,17 @@ pub(crate) struct Target {
     pub(crate) threads: usize,
     /// Whether values may be computed again to save memory.
     pub(crate) recompute: bool,
+}
+
+/// A matrix of zeros and ones that is not stored.
+#[derive(Clone, Copy)]
+enum Pattern {
+    /// Rows of the identity matrix, or the transpose of them.
+    Selection {
+        rows: Indices,
+        back: bool,
+    },
+    Triangle(Triangle),
 }
 
 struct Lowering<'g> {
@@ -91,8 +103,9 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Resu
         if let Op::Symbol(name) = node.op {
             return Err(Error::Symbolic { name: graph.name(name).to_owned(), location: node.location });
         }
-        // An identity is stored only if something asks for its entries.
-        if !lowering.deferred[id.index()] && lowering.identity(id).is_none() {
+        // What is known without being stored is stored only if something asks for its entries.
+        let known = lowering.identity(id).is_some() || lowering.pattern(id).is_some();
+        if !lowering.deferred[id.index()] && !known {
             lowering.value(id);
         }
     }
@@ -234,6 +247,7 @@ impl<'g> Lowering<'g> {
             let pass = match node.op {
                 Op::Scale(_) => inlined || is_output[id.index()],
                 Op::Add => !sum_of_products,
+                Op::Hadamard if self.masks(id).is_some() => false,
                 op => op.is_elementwise() || op == Op::ScaleBy || self.scales(id).is_some(),
             };
             let summed = self.summed(id);
@@ -306,7 +320,42 @@ impl<'g> Lowering<'g> {
         let identity = node.op == Op::Add && node.args.iter().any(|&arg| self.identity(arg).is_some());
         let product = matches!(node.op, Op::Scale(_)) && self.term(id, id).is_some();
         let entrywise = node.op.is_elementwise() || node.op == Op::ScaleBy || self.scales(id).is_some();
-        entrywise && !identity && !product
+        entrywise && !identity && !product && self.masks(id).is_none()
+    }
+
+    /// What is known of a node that is a selection or a triangle of ones, or the transpose of one.
+    fn pattern(&self, id: NodeId) -> Option<Pattern> {
+        let node = self.node(id);
+        match (node.op, node.args.first()) {
+            (Op::Selection(rows), _) => Some(Pattern::Selection { rows, back: false }),
+            (Op::Triangle { strict }, _) => Some(Pattern::Triangle(Triangle { upper: false, strict })),
+            (Op::Transpose, Some(&x)) => self.pattern(x).map(|pattern| match pattern {
+                Pattern::Selection { rows, back } => Pattern::Selection { rows, back: !back },
+                Pattern::Triangle(part) => Pattern::Triangle(part.transposed()),
+            }),
+            _ => None,
+        }
+    }
+
+    fn triangle(&self, id: NodeId) -> Option<Triangle> {
+        match self.pattern(id) {
+            Some(Pattern::Triangle(part)) => Some(part),
+            _ => None,
+        }
+    }
+
+    /// The triangle and the matrix, if a node is an entrywise product of the two.
+    fn masks(&self, id: NodeId) -> Option<(Triangle, NodeId)> {
+        let node = self.node(id);
+        let (Op::Hadamard, &[a, b]) = (node.op, &node.args[..]) else { return None };
+        self.triangle(a).map(|part| (part, b)).or(self.triangle(b).map(|part| (part, a)))
+    }
+
+    /// Of a product with a pattern, the pattern, the other factor, and whether that is the left one.
+    fn patterned(&self, a: NodeId, b: NodeId) -> Option<(Pattern, NodeId, bool)> {
+        self.pattern(a)
+            .map(|pattern| (pattern, b, false))
+            .or(self.pattern(b).map(|pattern| (pattern, a, true)))
     }
 
     /// `(v, X)` if the node is the product of a `Diag(v)` and a matrix: every row of X, or every column, times an
@@ -326,7 +375,8 @@ impl<'g> Lowering<'g> {
             _ if !self.can_defer(id, user) => None,
             (Op::MatMul, &[a, b]) => {
                 // Sums, repetitions and scalings are not products once they are lowered.
-                let other = |id| matches!(self.node(id).op, Op::Ones | Op::Diag);
+                let other =
+                    |id| matches!(self.node(id).op, Op::Ones | Op::Diag) || self.triangle(id).is_some();
                 (!other(a) && !other(b)).then_some((1.0, id))
             }
             (Op::Inverse, &[a]) => {
@@ -451,6 +501,22 @@ impl<'g> Lowering<'g> {
                 let factor = factor.map(|factor| factor.view);
                 plain(self.emit_to(dst, id, Kernel::AddIdentity { alpha, factor }))
             }
+            (Op::Selection(rows), _) => {
+                let order = Shape::new(shape.cols, shape.cols);
+                let zeros = Value { alpha: 0.0, view: View::ones(order) };
+                let dst = self.copy(zeros, id).buffer().unwrap_or_default();
+                let a = self.emit_to(dst, id, Kernel::AddIdentity { alpha: 1.0, factor: None });
+                let (back, columns, accumulate) = (false, false, false);
+                plain(self.emit(id, shape, Kernel::Select { a, rows, back, columns, alpha: 1.0, accumulate }))
+            }
+            (Op::Triangle { strict }, _) => {
+                let part = Triangle { upper: false, strict };
+                plain(self.emit(id, shape, Kernel::Triangle { a: View::ones(shape), part, alpha: 1.0 }))
+            }
+            (Op::Reshape(_), &[x]) => {
+                let Value { alpha, view: a } = self.value(x);
+                plain(self.emit(id, shape, Kernel::Reshape { a, alpha }))
+            }
             (Op::Diagonal, &[a]) => {
                 let Value { alpha, view: a } = self.value(a);
                 plain(self.emit(id, shape, Kernel::Diagonal { a, alpha }))
@@ -481,6 +547,11 @@ impl<'g> Lowering<'g> {
                 plain(self.accumulated(id, 1.0, id))
             }
             (Op::Add, _) => plain(self.pass(id)),
+            (Op::Hadamard, _) if self.masks(id).is_some() => {
+                let (part, x) = self.masks(id).unwrap_or((Triangle { upper: false, strict: false }, id));
+                let Value { alpha, view: a } = self.value(x);
+                plain(self.emit(id, shape, Kernel::Triangle { a, part, alpha }))
+            }
             (Op::Hadamard | Op::Quotient | Op::ScaleBy | Op::Map(_), _) => plain(self.pass(id)),
             (Op::Inner | Op::Trace | Op::Norm, _) => plain(self.reduction(id, 1.0, id)),
             (Op::LogSumExp, &[a]) => {
@@ -571,7 +642,13 @@ impl<'g> Lowering<'g> {
         let shape = self.node(id).shape;
         let inner = self.node(a).shape.cols;
         let (ones_a, ones_b) = (self.node(a).op == Op::Ones, self.node(b).op == Op::Ones);
-        if !ones_a && !ones_b {
+        if let Some((Pattern::Triangle(part), x, columns)) = self.patterned(a, b) {
+            let Value { alpha, view: a } = self.value(x);
+            let part = if columns { part.transposed() } else { part };
+            let sums = Kernel::CumulativeSums { a, part, columns, alpha };
+            return Value { alpha: 1.0, view: self.emit(id, shape, sums) };
+        }
+        if !ones_a && !ones_b || self.patterned(a, b).is_some() {
             let dst = self.added(id, 1.0, None, id);
             return Value { alpha: 1.0, view: self.completed(dst, id, id) };
         }
@@ -598,6 +675,7 @@ impl<'g> Lowering<'g> {
                 let ((factors, which), _) = self.factorized(a, id);
                 Kernel::DefiniteInverse { factors, which, alpha, accumulate }
             }
+            (_, &[a, b]) if self.patterned(a, b).is_some() => self.selected(a, b, alpha, accumulate),
             (_, &[a, b]) => {
                 let (a, b) = (self.value(a), self.value(b));
                 let (lhs, rhs, alpha) = (a.view, b.view, alpha * a.alpha * b.alpha);
@@ -615,6 +693,16 @@ impl<'g> Lowering<'g> {
         let told = if term.op == Op::Inverse { id } else { node };
         self.emit_to(dst, told, kernel);
         dst
+    }
+
+    /// A product with a selection.
+    fn selected(&mut self, a: NodeId, b: NodeId, alpha: f64, accumulate: bool) -> Kernel {
+        let Some((Pattern::Selection { rows, back }, x, columns)) = self.patterned(a, b) else {
+            return Kernel::Copy { a: View::ones(self.node(a).shape), alpha: 0.0 };
+        };
+        let x = self.value(x);
+        let back = back != columns;
+        Kernel::Select { a: x.view, rows, back, columns, alpha: alpha * x.alpha, accumulate }
     }
 
     /// The right factor of a product: a copy if it is stored by rows and copying takes less time than what faer

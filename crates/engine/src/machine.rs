@@ -1,5 +1,6 @@
 //! The machine that runs a plan: one instruction after the other, on one arena.
 
+use crate::kernels::arrange;
 use crate::kernels::elementwise::{self, Bad, Source, Sources, Target};
 use crate::kernels::factor::{self, Pivots};
 use crate::kernels::product::product;
@@ -331,6 +332,30 @@ impl<T: Scalar> Machine<'_, T> {
                     dst[(i, 0)] = scaled(*alpha, a[(i, i)]);
                 }
             }
+            Kernel::Select { a, rows, back, columns, alpha, accumulate } => {
+                let (mut a, mut dst) = (see(a), to.matrix());
+                if *columns {
+                    (a, dst) = (a.transpose(), dst.transpose_mut());
+                }
+                let update = arrange::Update { alpha: T::from_f64(*alpha), accumulate: *accumulate };
+                let rows = plan.graph.indices(*rows);
+                if *back {
+                    arrange::put_back(dst, a, rows, update);
+                } else {
+                    arrange::select(dst, a, rows, update);
+                }
+            }
+            Kernel::Triangle { a, part, alpha } => {
+                arrange::triangle(to.matrix(), see(a), T::from_f64(*alpha), *part);
+            }
+            Kernel::CumulativeSums { a, part, columns, alpha } => {
+                let (mut a, mut dst) = (see(a), to.matrix());
+                if *columns {
+                    (a, dst) = (a.transpose(), dst.transpose_mut());
+                }
+                arrange::cumulative_sums(dst, a, T::from_f64(*alpha), *part);
+            }
+            Kernel::Reshape { a, alpha } => arrange::reshape(to.matrix(), see(a), T::from_f64(*alpha)),
             Kernel::Inner { a, b, alpha } => {
                 // In the order in which a is stored.
                 let (a, b) = if a.transposed { (a.transpose(), b.transpose()) } else { (*a, *b) };

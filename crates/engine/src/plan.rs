@@ -1,7 +1,8 @@
 //! What a compiled program consists of: instructions on buffers, views of them, and where each buffer lives.
 
 use crate::brief::Stretches;
-use pullback_tape::{Function, Graph, NodeId, Shape};
+use crate::kernels::arrange::Triangle;
+use pullback_tape::{Function, Graph, Indices, NodeId, Shape};
 use smallvec::SmallVec;
 use std::ops::Range;
 
@@ -153,6 +154,34 @@ pub(crate) enum Kernel {
         a: View,
         alpha: f64,
     },
+    /// `dst = alpha S a`, or `dst += alpha S a`, with the rows of the identity matrix that a list holds, or their
+    /// transpose. With `columns`, on the columns of `a`.
+    Select {
+        a: View,
+        rows: Indices,
+        back: bool,
+        columns: bool,
+        alpha: f64,
+        accumulate: bool,
+    },
+    /// `dst = alpha a` in a triangle, 0 elsewhere.
+    Triangle {
+        a: View,
+        part: Triangle,
+        alpha: f64,
+    },
+    /// `dst = alpha T a` with a triangle of ones. With `columns`, on the columns of `a`.
+    CumulativeSums {
+        a: View,
+        part: Triangle,
+        columns: bool,
+        alpha: f64,
+    },
+    /// `dst = alpha a`, entry by entry, in another shape.
+    Reshape {
+        a: View,
+        alpha: f64,
+    },
     /// `dst = alpha diag(a)`.
     Diagonal {
         a: View,
@@ -288,6 +317,10 @@ impl Instruction {
             | Kernel::Sum { a, .. }
             | Kernel::Trace { a, .. }
             | Kernel::Diagonal { a, .. }
+            | Kernel::Select { a, .. }
+            | Kernel::Triangle { a, .. }
+            | Kernel::CumulativeSums { a, .. }
+            | Kernel::Reshape { a, .. }
             | Kernel::Norm { a, .. }
             | Kernel::LogSumExp { a }
             | Kernel::Softmax { a }

@@ -292,6 +292,15 @@ fn t(a: &Mat<f64>) -> Mat<f64> {
     Mat::from_fn(a.ncols(), a.nrows(), |i, j| a[(j, i)])
 }
 
+/// From the last to the first, and the first once more.
+fn around(len: usize) -> Vec<usize> {
+    (0..len).rev().chain((len > 0).then_some(0)).collect()
+}
+
+fn picked(a: &Mat<f64>, rows: &[usize]) -> Mat<f64> {
+    Mat::from_fn(rows.len(), a.ncols(), |i, j| a[(rows[i], j)])
+}
+
 fn mul(a: &Mat<f64>, b: &Mat<f64>) -> Mat<f64> {
     assert_eq!(a.ncols(), b.nrows());
     Mat::from_fn(a.nrows(), b.ncols(), |i, j| (0..a.ncols()).map(|k| a[(i, k)] * b[(k, j)]).sum())
@@ -463,6 +472,82 @@ const CASES: &[Case] = &[
     entry("zeros", |t, (m, _, n)| t.zeros((m, n)), |_, (m, _, n)| filled(0.0, m, n)),
     entry("identity", |t, (m, _, _)| t.identity(m), |_, (m, _, _)| eye(m)),
     entry("transpose", |t, d| t.c(d).t(), |g, _| t(&g["C"])),
+    // parts
+    entry("selection", |t, (m, _, _)| t.selection(&around(m), m), |_, (m, _, _)| picked(&eye(m), &around(m))),
+    entry(
+        "rows",
+        |t, d @ (m, _, _)| t.c(d).select_rows(&around(m)),
+        |g, (m, _, _)| picked(&g["C"], &around(m)),
+    ),
+    entry(
+        "columns of a transpose",
+        |t, d @ (m, _, _)| 2.0 * t.c(d).t().select_cols(&around(m)),
+        |g, (m, _, _)| times(2.0, &t(&picked(&g["C"], &around(m)))),
+    ),
+    entry(
+        "rows put back",
+        |t, d @ (m, _, _)| t.selection(&around(m), m).t() * t.c(d).select_rows(&around(m)) - t.c(d),
+        |g, (m, _, n)| {
+            let c = &g["C"];
+            // The first row is there twice.
+            Mat::from_fn(m, n, |i, j| if i == 0 { c[(i, j)] } else { 0.0 })
+        },
+    ),
+    entry(
+        "how often a row is taken",
+        |t, (m, _, n)| t.selection(&around(m), m).t() * t.ones((around(m).len(), n)),
+        |_, (m, _, n)| Mat::from_fn(m, n, |i, _| if i == 0 { 2.0 } else { 1.0 }),
+    ),
+    entry(
+        "stacked",
+        |t, d| t.stack_rows(&[t.c(d), t.x(d), -t.c(d)]),
+        |g, (m, _, n)| {
+            let (c, x) = (&g["C"], &g["X"]);
+            Mat::from_fn(3 * m, n, |i, j| match i / m {
+                0 => c[(i, j)],
+                1 => x[(i - m, j)],
+                _ => -c[(i - 2 * m, j)],
+            })
+        },
+    ),
+    entry(
+        "triangle",
+        |t, (m, _, n)| t.triangle((m, n), false),
+        |_, (m, _, n)| Mat::from_fn(m, n, |i, j| f64::from(i >= j)),
+    ),
+    entry(
+        "lower triangle",
+        |t, d| 0.5 * t.c(d).tril() + t.c(d).t().strict_triu().t(),
+        |g, (m, _, n)| {
+            let factor = |i, j| if i > j { 1.5 } else { 0.5 * f64::from(i == j) };
+            Mat::from_fn(m, n, |i, j| factor(i, j) * g["C"][(i, j)])
+        },
+    ),
+    entry(
+        "strictly upper triangle",
+        |t, d| -t.c(d).strict_triu(),
+        |g, (m, _, n)| Mat::from_fn(m, n, |i, j| if i < j { -g["C"][(i, j)] } else { 0.0 }),
+    ),
+    entry(
+        "reshape",
+        |t, d @ (m, _, n)| (2.0 * t.c(d)).reshape((n, m)),
+        |g, (m, _, n)| Mat::from_fn(n, m, |i, j| 2.0 * g["C"][((i + n * j) % m, (i + n * j) / m)]),
+    ),
+    entry(
+        "vec of a transpose",
+        |t, d| t.c(d).t().vec(),
+        |g, (m, _, n)| Mat::from_fn(m * n, 1, |i, _| g["C"][(i / n, i % n)]),
+    ),
+    product(
+        "cumulative sums",
+        |t, d| t.c(d).cumulative_sums(),
+        |g, (m, _, n)| Mat::from_fn(m, n, |i, j| (0..=i).map(|k| g["C"][(k, j)]).sum()),
+    ),
+    product(
+        "sums after each entry, of rows",
+        |t, d @ (_, _, n)| t.c(d) * t.triangle((n, n), true),
+        |g, (m, _, n)| Mat::from_fn(m, n, |i, j| (j + 1..n).map(|k| g["C"][(i, k)]).sum()),
+    ),
     // entry by entry
     entry("sum", |t, d| t.c(d) + t.x(d), |g, _| add(&g["C"], &g["X"])),
     entry("difference", |t, d| t.c(d) - t.x(d), |g, _| zip(&g["C"], &g["X"], |c, x| c - x)),

@@ -13,7 +13,7 @@ use pullback_tape::Op;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-const OPS: u8 = 38;
+const OPS: u8 = 42;
 
 /// Adds an expression to the pool, of moderate size whatever its operands are: mostly products, and what can be said
 /// about them.
@@ -71,6 +71,13 @@ fn grow<'t>(tape: &'t Tape, pool: &mut Vec<Var<'t>>, (op, first, second): Step) 
         34 => (a * right - like()).norm_squared() / 5.0,
         35 if fits => (definite() + a.tanh() * a.tanh().t()).solve(a) + symmetric().inv() * a,
         35 => a * tape.identity(cols) + a,
+        37 => tape.selection(&[0, 0], 1).t() * tape.ones((2, 1)) * a.col_sums() * after(),
+        38 if rows > 0 && cols > 0 => {
+            (a * after()).select_rows(&[rows - 1, 0]) - a.select_rows(&[0, 0]) * after()
+        }
+        38 => a.cumulative_sums() * after(),
+        39 => (a * after()).cumulative_sums() + a.tril() * after(),
+        40 => (a.t() * back().t()).strict_triu() * a.t(),
         36 => (a.row_sums() * a.col_sums() + a) * after(),
         _ => {
             let product = a * after();
@@ -275,7 +282,7 @@ fn results_are_the_same_to_the_last_bit() {
 #[test]
 fn random_programs_meet_every_identity() {
     let met = RefCell::new(BTreeSet::new());
-    for_random_programs(150, |program| {
+    for_random_programs(500, |program| {
         for rewrites in [Rewrites::new(), Rewrites::new().distribute(true)] {
             let tape = Tape::new();
             let (directions, pool) = expressions(&tape, program);

@@ -18,6 +18,8 @@ const LONG: u64 = 40;
 const WORTH_A_NAME: u64 = 4;
 /// Messages show at most about so many symbols.
 const SHORT: u64 = 14;
+/// Lists show at most so many indices.
+const MOST_INDICES: usize = 4;
 /// A `where` clause explains at most so many names.
 const MAX_DEFINITIONS: usize = 64;
 
@@ -44,6 +46,8 @@ pub(crate) enum Form {
     Abs(Box<Form>),
     LogDet(Box<Form>),
     Inner(Box<Form>, Box<Form>),
+    /// A name with what stands under it: rows of `I`, or where `𝟏` is not zero.
+    Part(&'static str, String),
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -91,7 +95,7 @@ impl Form {
     fn rename(&mut self, visit: &mut dyn FnMut(&mut String)) {
         match self {
             Form::Name(name) => visit(name),
-            Form::Number(_) => {}
+            Form::Number(_) | Form::Part(..) => {}
             Form::Sum(forms)
             | Form::Product(_, forms)
             | Form::Entrywise(_, forms)
@@ -236,6 +240,20 @@ impl Page<'_> {
                 let row = if t { shape.cols == 1 } else { shape.rows == 1 };
                 Form::Name("𝟏".to_owned()).transposed(row)
             }
+            (Op::Selection(list), _) => Form::Part("I", rows(self.graph.indices(list))).transposed(t),
+            (Op::Triangle { strict }, _) => {
+                let condition = match (strict, t) {
+                    (false, false) => "i ≥ j",
+                    (true, false) => "i > j",
+                    (false, true) => "i ≤ j",
+                    (true, true) => "i < j",
+                };
+                Form::Part("𝟏", condition.to_owned())
+            }
+            (Op::Reshape(to), &[x]) if to.cols == 1 => Form::call("vec", of(x)).transposed(t),
+            (Op::Reshape(to), &[x]) => {
+                Form::Call("reshape".to_owned(), vec![of(x), Form::Name(to.to_string())]).transposed(t)
+            }
             (Op::Add, &[a, b]) => sum(vec![self.form(a, t), self.form(b, t)]),
             (Op::Scale(c), &[x]) => match (c.value(), self.form(x, t)) {
                 (-1.0, form) => form.negated(),
@@ -263,6 +281,15 @@ impl Page<'_> {
                 Form::Inner(Box::new(of(a)), Box::new(of(b)))
             }
             (Op::Norm, &[x]) => Form::Norm(Box::new(of(x))),
+            (Op::Hadamard, &[a, b]) if self.triangle(a).or(self.triangle(b)).is_some() => {
+                let (mask, x) = if self.triangle(a).is_some() { (a, b) } else { (b, a) };
+                let (upper, strict) = self.triangle(mask).unwrap_or_default();
+                let mut args = vec![of(x)];
+                if strict {
+                    args.push(Form::Number(if upper { 1.0 } else { -1.0 }));
+                }
+                Form::Call(if upper { "triu" } else { "tril" }.to_owned(), args).transposed(t)
+            }
             (Op::Hadamard, &[a, b]) => {
                 let mut factors = Vec::new();
                 for form in [self.form(a, t), self.form(b, t)] {
@@ -302,6 +329,16 @@ impl Page<'_> {
         }
     }
 
+    /// Of a triangle of ones, whether it is the upper one, and whether it is strict.
+    fn triangle(&self, id: NodeId) -> Option<(bool, bool)> {
+        let node = self.graph.node(id);
+        match (node.op, node.args.first()) {
+            (Op::Triangle { strict }, _) => Some((false, strict)),
+            (Op::Transpose, Some(&x)) => self.triangle(x).map(|(upper, strict)| (!upper, strict)),
+            _ => None,
+        }
+    }
+
     fn map(&self, f: Function, x: NodeId, t: bool) -> Form {
         let scalar = self.graph.node(x).shape.is_scalar();
         let arg = || self.form(x, false);
@@ -322,6 +359,21 @@ impl Page<'_> {
                 Form::Call(f.name().to_owned(), args).transposed(t)
             }
             f => Form::call(f.name(), arg()).transposed(t),
+        }
+    }
+}
+
+/// Indices as they stand in a formula: `2..5`, or the first few of them.
+pub(crate) fn rows(indices: &[usize]) -> String {
+    match indices {
+        [] => String::new(),
+        &[first, ..] if indices.len() > 1 && indices.iter().copied().eq(first..first + indices.len()) => {
+            format!("{first}..{}", first + indices.len())
+        }
+        _ => {
+            let shown: Vec<_> = indices.iter().take(MOST_INDICES).map(usize::to_string).collect();
+            let more = if indices.len() > MOST_INDICES { ", …" } else { "" };
+            format!("{}{more}", shown.join(", "))
         }
     }
 }

@@ -1,8 +1,8 @@
-use crate::op::Name;
+use crate::op::{Indices, Name};
 use crate::{Op, Shape, Structure};
 use smallvec::SmallVec;
 use std::panic::Location;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// A node's index in its graph. Arguments always have smaller indices than their users.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -49,6 +49,7 @@ pub struct Node {
 pub struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) names: Vec<String>,
+    pub(crate) lists: Vec<Arc<[usize]>>,
     pub(crate) outputs: Vec<NodeId>,
 }
 
@@ -91,6 +92,17 @@ impl Graph {
         self.names.get(name.0 as usize).map_or("?", String::as_str)
     }
 
+    /// The indices in a list.
+    pub fn indices(&self, list: Indices) -> &Arc<[usize]> {
+        static NONE: LazyLock<Arc<[usize]>> = LazyLock::new(|| Arc::from([]));
+        self.lists.get(list.0 as usize).unwrap_or(&NONE)
+    }
+
+    /// The indices in a list as they stand in a formula: `2..5`, or the first few of them.
+    pub fn indices_text(&self, list: Indices) -> String {
+        crate::formula::rows(self.indices(list))
+    }
+
     /// The nodes that `outputs` need, renumbered. Time and space are linear in the largest output's index.
     pub(crate) fn extract(&self, outputs: &[NodeId]) -> Graph {
         let len = outputs.iter().map(|id| id.index() + 1).max().unwrap_or(0);
@@ -114,6 +126,6 @@ impl Graph {
             }
         }
         let outputs = outputs.iter().filter_map(|id| renumbered[id.index()]).collect();
-        Graph { nodes, names: self.names.clone(), outputs }
+        Graph { nodes, names: self.names.clone(), lists: self.lists.clone(), outputs }
     }
 }

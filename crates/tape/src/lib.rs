@@ -13,6 +13,7 @@
 //! assert_eq!(loss.to_string(), "½ ‖W2 W1 X − Y‖²");
 //! ```
 
+mod arrange;
 mod error;
 mod formula;
 mod graph;
@@ -26,7 +27,7 @@ mod write;
 
 pub use error::Error;
 pub use graph::{Args, Graph, Node, NodeId};
-pub use op::{Function, Literal, Name, Op, Slot};
+pub use op::{Function, Indices, Literal, Name, Op, Slot};
 pub use shape::Shape;
 pub use structure::{Declaration, Structure};
 pub use tape::Tape;

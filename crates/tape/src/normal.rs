@@ -6,12 +6,13 @@
 
 use crate::formula;
 use crate::graph::{Args, Graph, Node, NodeId};
-use crate::op::{Function, Literal, Name};
+use crate::op::{Function, Indices, Literal, Name};
 use crate::structure;
 use crate::{Declaration, Error, Op, Shape, Slot, Structure};
 use smallvec::{SmallVec, smallvec};
 use std::collections::HashMap;
 use std::panic::Location;
+use std::sync::Arc;
 
 type At = &'static Location<'static>;
 
@@ -22,6 +23,7 @@ pub(crate) struct Recorder {
     pub(crate) errors: Vec<Error>,
     index: HashMap<(Op, Args, Shape), NodeId>,
     interned: HashMap<String, Name>,
+    interned_lists: HashMap<Arc<[usize]>, Indices>,
     inputs: Vec<NodeId>,
     input_of_name: HashMap<Name, NodeId>,
     /// The identity that is being applied.
@@ -42,6 +44,26 @@ impl Recorder {
         self.graph.names.push(name.to_owned());
         self.interned.insert(name.to_owned(), id);
         id
+    }
+
+    /// The rows with these indices of the identity matrix of order n.
+    pub(crate) fn selection(&mut self, indices: &[usize], n: usize, at: At) -> NodeId {
+        let shape = Shape::new(indices.len(), n);
+        if shape.is_square() && indices.iter().copied().eq(0..n) {
+            let unit = if n == 1 { Op::Scalar(Literal::new(1.0)) } else { Op::Identity };
+            return self.intern(unit, &[], shape, at);
+        }
+        let list = match self.interned_lists.get(indices) {
+            Some(&list) => list,
+            None => {
+                let list = Indices(self.graph.lists.len() as u32);
+                let indices: Arc<[usize]> = Arc::from(indices);
+                self.graph.lists.push(indices.clone());
+                self.interned_lists.insert(indices, list);
+                list
+            }
+        };
+        self.intern(Op::Selection(list), &[], shape, at)
     }
 
     pub(crate) fn inputs(&self) -> Vec<(String, Shape)> {
@@ -112,6 +134,7 @@ impl Recorder {
         let op = match op {
             Op::Zeros if shape.is_scalar() => Op::Scalar(Literal::new(0.0)),
             Op::Ones | Op::Identity if shape.is_scalar() => Op::Scalar(Literal::new(1.0)),
+            Op::Triangle { strict } if shape.is_scalar() => Op::Scalar(Literal::new(f64::from(!strict))),
             op => op,
         };
         Ok(self.intern(op, &[], shape, at))
@@ -263,11 +286,13 @@ impl Recorder {
         }
         let rewritten = match (op, args) {
             (Op::Transpose, &[x]) => self.transpose(x),
+            (Op::Reshape(_), &[x]) => self.reshape(x, shape, at),
             (Op::MatMul, &[a, b]) => self.matmul(a, b, shape, at),
             (Op::Trace, &[x]) => self.trace(x, at),
             (Op::Diagonal, &[x]) => match self.op(x) {
                 _ if self.is_scalar(x) => Some(x),
-                Op::Identity | Op::Ones => Some(self.ones(shape, at)),
+                Op::Identity | Op::Ones | Op::Triangle { strict: false } => Some(self.ones(shape, at)),
+                Op::Triangle { strict: true } => Some(self.zeros(shape, at)),
                 _ => self.on_diagonal(x),
             },
             (Op::Diag, &[x]) => match self.op(x) {
@@ -369,8 +394,26 @@ impl Recorder {
             && args.iter().map(core).all(|x| {
                 is_transpose(x)
                     || self.is_scalar(x)
-                    || matches!(self.op(x), Op::Identity | Op::Zeros | Op::Ones)
+                    || matches!(self.op(x), Op::Identity | Op::Zeros | Op::Ones | Op::Triangle { .. })
             })
+    }
+
+    /// `x` with as many entries in another shape.
+    fn reshape(&mut self, x: NodeId, shape: Shape, at: At) -> Option<NodeId> {
+        let node = self.graph.node(x);
+        match (node.op, &node.args[..]) {
+            _ if node.shape == shape => Some(x),
+            (Op::Ones, _) => Some(self.ones(shape, at)),
+            (Op::Reshape(_), &[y]) => Some(self.normal(Op::Reshape(shape), &[y], shape, at)),
+            _ if node.shape == shape.transposed() && (shape.rows == 1 || shape.cols == 1) => {
+                Some(self.flip(x, at))
+            }
+            // The entries of a row are those of the column under it.
+            (Op::Transpose, &[y]) if node.shape.rows == 1 => {
+                Some(self.normal(Op::Reshape(shape), &[y], shape, at))
+            }
+            _ => None,
+        }
     }
 
     /// The column on the diagonal of a `Diag`.
@@ -472,7 +515,42 @@ impl Recorder {
         self.op(x) == Op::Transpose || self.graph.node(x).structure >= Structure::Symmetric
     }
 
+    /// The rows of an identity matrix that a node picks.
+    fn selected(&self, x: NodeId) -> Option<Arc<[usize]>> {
+        match self.op(x) {
+            Op::Selection(list) => Some(self.graph.indices(list).clone()),
+            _ => None,
+        }
+    }
+
+    /// `S₁ (S₂ X) = (S₁ S₂) X`, and `(X S₂ᵀ) S₁ᵀ = X (S₁ S₂)ᵀ`.
+    fn selected_twice(&mut self, a: NodeId, b: NodeId, at: At) -> Option<NodeId> {
+        let transposed = |this: &Self, x: NodeId| {
+            let node = this.graph.node(x);
+            if node.op == Op::Transpose { node.args.first().copied() } else { None }
+        };
+        let ends = [self.pair(b, Op::MatMul), self.pair(a, Op::MatMul)];
+        let (first, second, x, left) = match ends {
+            [Some((s, x)), _] if self.selected(a).is_some() => (a, s, x, true),
+            [_, Some((x, s))] => (transposed(self, b)?, transposed(self, s)?, x, false),
+            _ => return None,
+        };
+        let (outer, inner) = (self.selected(first)?, self.selected(second)?);
+        let rows: Vec<usize> = outer.iter().filter_map(|&row| inner.get(row).copied()).collect();
+        let n = self.shape(second).cols;
+        let s = self.selection(&rows, n, at);
+        let (rows, cols) = (self.shape(x).rows, self.shape(x).cols);
+        if left {
+            return Some(self.normal(Op::MatMul, &[s, x], Shape::new(self.shape(s).rows, cols), at));
+        }
+        let (s, width) = (self.flip(s, at), self.shape(s).rows);
+        Some(self.normal(Op::MatMul, &[x, s], Shape::new(rows, width), at))
+    }
+
     fn matmul(&mut self, a: NodeId, b: NodeId, shape: Shape, at: At) -> Option<NodeId> {
+        if let Some(id) = self.selected_twice(a, b, at) {
+            return Some(id);
+        }
         let (op_a, op_b) = (self.op(a), self.op(b));
         let inner = self.shape(a).cols;
         match (op_a, op_b) {
@@ -487,6 +565,12 @@ impl Recorder {
             (Op::Ones, Op::Ones) => {
                 let ones = self.ones(shape, at);
                 Some(self.scale(inner as f64, ones, at))
+            }
+            (Op::Selection(_), Op::Ones) => Some(self.ones(shape, at)),
+            (Op::Selection(first), Op::Selection(second)) => {
+                let (first, second) = (self.graph.indices(first), self.graph.indices(second));
+                let rows: Vec<usize> = first.iter().filter_map(|&row| second.get(row).copied()).collect();
+                Some(self.selection(&rows, shape.cols, at))
             }
             // Aᵀ Bᵀ = (B A)ᵀ, where a symmetric matrix is its own transpose.
             (Op::Transpose, _) | (_, Op::Transpose) if self.flips(a) && self.flips(b) => {
@@ -565,8 +649,24 @@ impl Recorder {
                 let column = self.normal(Op::Hadamard, &[a, b], column, at);
                 Some(self.normal(Op::Diag, &[column], shape, at))
             }
+            _ if a == b && self.is_mask(a) => Some(a),
             _ if a == b => Some(self.intern(Op::Map(Function::Square), &[a], self.shape(a), at)),
+            _ if self.is_mask(a) && self.pair(b, Op::Hadamard).is_some_and(|(x, y)| x == a || y == a) => {
+                Some(b)
+            }
+            _ if self.is_mask(b) && self.pair(a, Op::Hadamard).is_some_and(|(x, y)| x == b || y == b) => {
+                Some(a)
+            }
             _ => None,
+        }
+    }
+
+    /// Whether it is a triangle of ones, or the transpose of one.
+    fn is_mask(&self, x: NodeId) -> bool {
+        let node = self.graph.node(x);
+        match (node.op, node.args.first()) {
+            (Op::Transpose, Some(&y)) => matches!(self.op(y), Op::Triangle { .. }),
+            (op, _) => matches!(op, Op::Triangle { .. }),
         }
     }
 

@@ -41,6 +41,10 @@ impl std::hash::Hash for Literal {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Name(pub(crate) u32);
 
+/// An interned list of indices on a tape.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Indices(pub(crate) u32);
+
 /// What a node computes from its arguments.
 ///
 /// The list is closed: the rule book and the engine match on it exhaustively, so that an op without a rule or a
@@ -59,6 +63,15 @@ pub enum Op {
     Zeros,
     /// The matrix of ones, `𝟏`.
     Ones,
+    /// Some rows of an identity matrix, in the given order. A product with it picks rows, and with its transpose puts
+    /// them back.
+    Selection(Indices),
+    /// 1 on and below the diagonal, or strictly below it; 0 above. An entrywise product with it is a lower triangle, a
+    /// matrix product a cumulative sum.
+    Triangle {
+        /// Whether the diagonal is 0.
+        strict: bool,
+    },
     /// `a + b`.
     Add,
     /// `c a` with a literal `c`; the minus sign is `c = −1`.
@@ -69,6 +82,8 @@ pub enum Op {
     MatMul,
     /// `aᵀ`.
     Transpose,
+    /// The entries of `a`, column by column, in another shape.
+    Reshape(Shape),
     /// `tr a`.
     Trace,
     /// The diagonal of a square matrix, a column.
@@ -231,11 +246,14 @@ impl Op {
             Op::Identity => "identity",
             Op::Zeros => "zeros",
             Op::Ones => "ones",
+            Op::Selection(_) => "selection",
+            Op::Triangle { .. } => "triangle",
             Op::Add => "+",
             Op::Scale(_) => "scale",
             Op::ScaleBy => "scale by",
             Op::MatMul => "*",
             Op::Transpose => "transpose",
+            Op::Reshape(_) => "reshape",
             Op::Trace => "trace",
             Op::Diagonal => "diagonal",
             Op::Diag => "diag",
@@ -254,7 +272,7 @@ impl Op {
         }
     }
 
-    /// One of every op, with an arbitrary literal, function, name and order: for tests that walk the list.
+    /// One of every op, with an arbitrary literal, function, name, shape and order: for tests that walk the list.
     pub fn all(name: Name) -> Vec<Op> {
         vec![
             Op::Input(name),
@@ -263,11 +281,14 @@ impl Op {
             Op::Identity,
             Op::Zeros,
             Op::Ones,
+            Op::Selection(Indices(0)),
+            Op::Triangle { strict: false },
             Op::Add,
             Op::Scale(Literal::new(1.5)),
             Op::ScaleBy,
             Op::MatMul,
             Op::Transpose,
+            Op::Reshape(Shape::SCALAR),
             Op::Trace,
             Op::Diagonal,
             Op::Diag,
@@ -291,9 +312,17 @@ impl Op {
     /// Number of arguments.
     pub const fn arity(self) -> usize {
         match self {
-            Op::Input(_) | Op::Symbol(_) | Op::Scalar(_) | Op::Identity | Op::Zeros | Op::Ones => 0,
+            Op::Input(_)
+            | Op::Symbol(_)
+            | Op::Scalar(_)
+            | Op::Identity
+            | Op::Zeros
+            | Op::Ones
+            | Op::Selection(_)
+            | Op::Triangle { .. } => 0,
             Op::Scale(_)
             | Op::Transpose
+            | Op::Reshape(_)
             | Op::Trace
             | Op::Diagonal
             | Op::Diag
@@ -326,6 +355,7 @@ impl Op {
             | Op::ScaleBy
             | Op::MatMul
             | Op::Transpose
+            | Op::Reshape(_)
             | Op::Trace
             | Op::Diagonal
             | Op::Diag
@@ -340,6 +370,8 @@ impl Op {
             | Op::Identity
             | Op::Zeros
             | Op::Ones
+            | Op::Selection(_)
+            | Op::Triangle { .. }
             | Op::Norm
             | Op::Map(_)
             | Op::LogSumExp
@@ -375,7 +407,14 @@ impl Op {
         };
         let square = || if a.is_square() { Ok(()) } else { Err(format!("{a} is not square")) };
         match self {
-            Op::Input(_) | Op::Symbol(_) | Op::Scalar(_) | Op::Identity | Op::Zeros | Op::Ones => Ok(a),
+            Op::Input(_)
+            | Op::Symbol(_)
+            | Op::Scalar(_)
+            | Op::Identity
+            | Op::Zeros
+            | Op::Ones
+            | Op::Selection(_)
+            | Op::Triangle { .. } => Ok(a),
             Op::Scale(_) | Op::Map(_) | Op::Softmax => Ok(a),
             Op::Add => same(a == b, "plus").map(|()| a),
             Op::Hadamard => same(a == b, "entrywise times").map(|()| a),
@@ -384,6 +423,10 @@ impl Op {
             Op::ScaleBy => Err(format!("a matrix is scaled by a 1×1, not by a {a}")),
             Op::MatMul => same(a.cols == b.rows, "times").map(|()| Shape::new(a.rows, b.cols)),
             Op::Transpose => Ok(a.transposed()),
+            Op::Reshape(shape) if a.rows.checked_mul(a.cols) == shape.rows.checked_mul(shape.cols) => {
+                Ok(shape)
+            }
+            Op::Reshape(shape) => Err(format!("{a} has not as many entries as {shape}")),
             Op::Inner => same(a == b, "inner product with").map(|()| Shape::SCALAR),
             Op::Norm => Ok(Shape::SCALAR),
             Op::LogSumExp => Ok(Shape::new(1, a.cols)),

@@ -120,6 +120,36 @@ impl Tape {
         self.leaf(Op::Ones, shape.into(), Location::caller())
     }
 
+    /// 1 on and below the diagonal, 0 above; `strict`: 0 on it too. It is never stored: an entrywise product with it is a
+    /// lower triangle, a matrix product a cumulative sum. See [`Var::tril`] and [`Var::cumulative_sums`].
+    #[track_caller]
+    pub fn triangle(&self, shape: impl Into<Shape>, strict: bool) -> Var<'_> {
+        self.leaf(Op::Triangle { strict }, shape.into(), Location::caller())
+    }
+
+    /// The rows with these indices of the n×n identity matrix, in this order: `len`×n. It is never stored: a product with it
+    /// picks rows, and a product with its transpose puts them back. See [`Var::select_rows`].
+    ///
+    /// # Errors
+    /// (deferred) [`Error::Shape`] if there is no such row.
+    #[track_caller]
+    pub fn selection(&self, indices: &[usize], n: usize) -> Var<'_> {
+        let location = self.location(Location::caller());
+        let mut recorder = self.recorder.borrow_mut();
+        let id = match indices.iter().find(|&&row| row >= n) {
+            None => Ok(recorder.selection(indices, n, location)),
+            Some(row) => Err(recorder.mistake(Error::Shape {
+                op: "selection",
+                formula: format!("rows of I, {n}×{n}"),
+                shapes: vec![Shape::new(n, n)],
+                problem: format!("there is no row {row}"),
+                location,
+            })),
+        };
+        drop(recorder);
+        self.wrap(id)
+    }
+
     /// An opaque scalar function of a matrix, `L(w)`, with derivatives `∇L`, `∇²L`, …
     ///
     /// It stands for an arbitrary loss in a formula. A program that evaluates it needs a definition.
@@ -232,6 +262,11 @@ impl Tape {
     fn leaf(&self, op: Op, shape: Shape, at: &'static Location<'static>) -> Var<'_> {
         let id = self.recorder.borrow_mut().leaf(op, shape, self.location(at));
         self.wrap(id)
+    }
+
+    /// Records a mistake.
+    pub(crate) fn mistake(&self, error: Error) -> Var<'_> {
+        self.wrap(Err(self.recorder.borrow_mut().mistake(error)))
     }
 
     fn location(&self, caller: &'static Location<'static>) -> &'static Location<'static> {

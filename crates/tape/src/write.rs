@@ -113,6 +113,11 @@ pub(crate) fn write(form: &Form, style: Style) -> String {
             let arg = if level(x) >= Level::Power { format!(" {arg}") } else { format!("({arg})") };
             if latex { format!("\\log \\lvert \\det{arg} \\rvert") } else { format!("log |det{arg}|") }
         }
+        Form::Part(name, part) if latex => {
+            let part = part.replace('≥', "\\ge").replace('≤', "\\le").replace('…', "\\dots");
+            format!("{}_{{[{part}]}}", write_name(name, style))
+        }
+        Form::Part(name, part) => format!("{name}[{part}]"),
         Form::Inner(a, b) if latex => format!("\\langle {}, {} \\rangle", write(a, style), write(b, style)),
         Form::Inner(a, b) => format!("⟨{}, {}⟩", write(a, style), write(b, style)),
     }

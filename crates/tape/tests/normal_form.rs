@@ -106,6 +106,23 @@ fn identities_that_are_recorded() {
         (|on| on.A().t().norm(), |on| on.A().norm()),
         (|on| on.A().t().inner(on.B().t()), |on| on.A().inner(on.B())),
         (|on| on.A().t().sum(), |on| on.A().sum()),
+        // parts
+        (|on| on.A().select_rows(&[0, 1, 2]), |on| on.A()),
+        (|on| on.A().select_rows(&[2, 0]).select_rows(&[1, 1]), |on| on.A().select_rows(&[0, 0])),
+        (|on| on.A().slice(1.., ..), |on| on.A().select_rows(&[1, 2])),
+        (|on| (2.0 * on.A()).slice(..2, ..), |on| 2.0 * on.A().slice(..2, ..)),
+        (|on| on.A().t().select_cols(&[1]), |on| on.A().select_rows(&[1]).t()),
+        (|on| on.0.ones((3, 2)).select_rows(&[2, 2]), |on| on.0.ones((2, 2))),
+        (|on| on.0.stack_rows(&[on.A()]), |on| on.A()),
+        (|on| on.A().reshape((4, 3)).reshape((3, 4)), |on| on.A()),
+        (|on| on.A().reshape((4, 3)).vec(), |on| on.A().vec()),
+        (|on| on.x().reshape((1, 4)), |on| on.x().t()),
+        (|on| on.x().t().reshape((2, 2)), |on| on.x().reshape((2, 2))),
+        (|on| (3.0 * on.A()).vec(), |on| 3.0 * on.A().vec()),
+        (|on| on.S().tril().tril(), |on| on.S().tril()),
+        (|on| on.S().t().tril(), |on| on.S().triu().t()),
+        (|on| on.S().tril().diagonal(), |on| on.S().tril().diagonal()),
+        (|on| on.0.triangle((4, 4), false).diagonal(), |on| on.0.ones((4, 1))),
         // units and zeros
         (|on| on.identity() * on.S(), |on| on.S()),
         (|on| on.S() * on.identity(), |on| on.S()),
@@ -238,6 +255,17 @@ fn different_things_stay_apart() {
 #[test]
 fn formulas_are_written_as_by_a_person() {
     assert_prints(&[
+        // parts
+        ("I[1..3] A", |on| on.A().slice(1.., ..)),
+        ("A I[0..2]ᵀ", |on| on.A().slice(.., ..2)),
+        ("I[2] A I[0]ᵀ", |on| on.A().entry(2, 0)),
+        ("I[2, 0, 1, 2, …] A", |on| on.A().select_rows(&[2, 0, 1, 2, 0])),
+        ("I[0..3]ᵀ A + I[3..6]ᵀ B", |on| on.0.stack_rows(&[on.A(), on.B()])),
+        ("tril(A) + triu(A, 1)", |on| on.A().tril() + on.A().strict_triu()),
+        ("triu(A)ᵀ A", |on| on.A().t().tril() * on.A()),
+        ("𝟏[i ≥ j] A", |on| on.A().cumulative_sums()),
+        ("vec(A)ᵀ vec(B)", |on| on.A().vec().t() * on.B().vec()),
+        ("reshape(A, 2×6)", |on| on.A().reshape((2, 6))),
         // transposes move to the factors
         ("Xᵀ Aᵀ", |on| (on.A() * on.X()).t()),
         ("Xᵀ S Aᵀ", |on| (on.A() * on.S().t() * on.X()).t()),
@@ -533,6 +561,11 @@ fn every_misfit_is_told() {
         (a / x, "scale by", "X A", "a matrix is scaled by a 1×1, not by a 4×5"),
         (s / x, "scale by", "X s", "a matrix is scaled by a 1×1, not by a 4×5"),
         (tape.apply(Op::ScaleBy, &[a, x]), "scale by", "A X", "a matrix is scaled by a 1×1, not by a 3×4"),
+        (a.select_rows(&[0, 3]), "select", "A", "there is no row 3 in 3×4"),
+        (a.col(4), "select", "A", "there is no column 4 in 3×4"),
+        (a.slice(2..4, ..), "slice", "A", "the part reaches beyond it in 3×4"),
+        (a.reshape((5, 2)), "reshape", "reshape(A, 5×2)", "3×4 has not as many entries as 5×2"),
+        (tape.stack_rows(&[a, x]), "+", "I[0..3]ᵀ A + I[3..7]ᵀ X", "7×4 plus 7×5 do not conform"),
         (tape.apply(of(2), &[a, x]), "function", "∇²L(A)[X]", "the direction is 4×5 and the argument 3×4"),
         (tape.apply(Op::Transpose, &[a, x]), "transpose", "transpose(A, X)", "takes 1 operands, not 2"),
         (tape.apply(Op::Add, &[a]), "+", "+(A)", "takes 2 operands, not 1"),
@@ -725,6 +758,15 @@ fn no_operator_panics() {
     };
     for &a in &all {
         let mut unary = vec![a.t(), a.trace(), a.norm(), a.norm_squared(), a.sum(), a.mean(), a.inv()];
+        unary.extend([
+            a.tril(),
+            a.strict_triu(),
+            a.vec(),
+            a.reshape((2, 3)),
+            a.symmetrize(),
+            a.cumulative_sums(),
+        ]);
+        unary.extend([a.select_rows(&[1, 0]), a.select_cols(&[2]), a.slice(1.., ..2), a.entry(0, 1)]);
         unary.extend([a.row_sums(), a.col_sums(), a.row_means(), a.col_means(), a.det(), a.log_det()]);
         unary.extend([a.log_sum_exp(), a.softmax(), -a, 2.0 * a, a * 0.0, a / 2.0, 2.0 / a, a / 0.0]);
         unary.extend([a + 1.0, 1.0 + a, a - 1.0, 1.0 - a, a.repeat_cols(2), a.repeat_rows(2)]);
@@ -733,6 +775,9 @@ fn no_operator_panics() {
         for &b in &all {
             let binary = [a + b, a - b, a * b, a / b, a.inner(b), a.hadamard(b), a.quotient(b), a.solve(b)];
             binary.into_iter().for_each(&mut see);
+            [a.kron(b), a.outer(b), tape.stack_rows(&[a, b]), tape.stack_cols(&[a, b, a])]
+                .into_iter()
+                .for_each(&mut see);
             [a.add_col(b), a.add_row(b), a.mul_col(b), a.mul_row(b)].into_iter().for_each(&mut see);
         }
     }

@@ -1,5 +1,6 @@
 //! The kernels: what each instruction does to its buffer.
 
+pub(crate) mod arrange;
 pub(crate) mod elementwise;
 pub(crate) mod factor;
 pub(crate) mod fixed;

@@ -10,6 +10,7 @@ mod elementwise;
 mod opaque;
 mod reductions;
 mod solves;
+mod structure;
 
 use pullback::faer::Mat;
 use pullback::prelude::*;
@@ -97,7 +98,10 @@ fn run<T: Scalar>(case: &Case) -> Vec<String> {
 }
 
 fn all() -> Vec<&'static Case> {
-    [algebra::CASES, elementwise::CASES, reductions::CASES, solves::CASES].into_iter().flatten().collect()
+    [algebra::CASES, elementwise::CASES, reductions::CASES, solves::CASES, structure::CASES]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn assert_all<T: Scalar>() {

@@ -19,6 +19,9 @@ pub(super) const MATMUL: [Rule; 2] =
 /// `Aᵀ`: `Ā = Ȳᵀ`, by `tr(Ȳᵀ εᵀ) = tr(Ȳ ε)`. [MN §1.10]
 pub(super) const TRANSPOSE: [Rule; 1] = [Linear(|_, y_bar| y_bar.t())];
 
+/// `reshape(A)`: `Ā = reshape(Ȳ)`, as the entries keep their order. [MN §2.4]
+pub(super) const RESHAPE: [Rule; 1] = [Linear(|at, y_bar| y_bar.reshape(at.a.shape()))];
+
 /// `A ∘ B`: `Ā = Ȳ ∘ B`, `B̄ = A ∘ Ȳ`. [MN §3.6]
 pub(super) const HADAMARD: [Rule; 2] =
     [Linear(|at, y_bar| y_bar.hadamard(at.b)), Linear(|at, y_bar| at.a.hadamard(y_bar))];

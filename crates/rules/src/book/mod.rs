@@ -61,12 +61,20 @@ pub(crate) enum Rule {
 /// The rules of an op, one for each argument.
 pub(crate) fn rules(op: Op) -> &'static [Rule] {
     match op {
-        Op::Input(_) | Op::Symbol(_) | Op::Scalar(_) | Op::Identity | Op::Zeros | Op::Ones => &[],
+        Op::Input(_)
+        | Op::Symbol(_)
+        | Op::Scalar(_)
+        | Op::Identity
+        | Op::Zeros
+        | Op::Ones
+        | Op::Selection(_)
+        | Op::Triangle { .. } => &[],
         Op::Add => &algebra::ADD,
         Op::Scale(_) => &algebra::SCALE,
         Op::ScaleBy => &algebra::SCALE_BY,
         Op::MatMul => &algebra::MATMUL,
         Op::Transpose => &algebra::TRANSPOSE,
+        Op::Reshape(_) => &algebra::RESHAPE,
         Op::Hadamard => &algebra::HADAMARD,
         Op::Quotient => &algebra::QUOTIENT,
         Op::Trace => &reductions::TRACE,

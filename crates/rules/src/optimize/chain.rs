@@ -30,8 +30,8 @@ pub(super) struct Factor {
     pub(super) structure: Structure,
     pub(super) varies: bool,
     pub(super) constant: bool,
-    /// Whether it is a `Diag`: a product with it scales rows or columns.
-    pub(super) diagonal: bool,
+    /// Whether a product with it takes no more than one operation for each entry: it scales, picks or adds up rows.
+    pub(super) light: bool,
 }
 
 impl Factor {
@@ -44,7 +44,7 @@ impl Factor {
             structure: Structure::General,
             varies: false,
             constant: true,
-            diagonal: false,
+            light: false,
         }
     }
 
@@ -331,7 +331,7 @@ impl Chain {
                         right: varies[right],
                         constant: constant[left] && constant[right],
                     };
-                    let scales = k == i && factors[i].diagonal || k + 1 == j && factors[j].diagonal;
+                    let scales = k == i && factors[i].light || k + 1 == j && factors[j].light;
                     let inner = if scales { 1 } else { factors[k].shape.cols };
                     // An inverse beside another factor is a solve; of two, one is needed with all its entries.
                     let solves = [k == i && factors[i].inverted, k + 1 == j && factors[j].inverted];

@@ -140,7 +140,16 @@ impl<'t> Page<'t> {
             structure: self.structure(i),
             varies: self.varies(i),
             constant: self.constant(i),
-            diagonal: self.op(i).0 == Op::Diag,
+            light: self.is_light(i),
+        }
+    }
+
+    /// Whether it scales, picks or adds up the rows of what it is multiplied by, or the columns.
+    fn is_light(&self, i: usize) -> bool {
+        match self.op(i) {
+            (Op::Diag | Op::Selection(_) | Op::Triangle { .. }, _) => true,
+            (Op::Transpose, [Some(x), _]) => matches!(self.op(x).0, Op::Selection(_) | Op::Triangle { .. }),
+            _ => false,
         }
     }
 
@@ -154,8 +163,7 @@ impl<'t> Page<'t> {
                 let is = |x: usize, op: Op| self.op(x).0 == op;
                 // What is multiplied by ones is summed once, and repeated.
                 let (m, n) = (if is(a, Op::Ones) { 1 } else { m }, if is(b, Op::Ones) { 1 } else { n });
-                let scales = is(a, Op::Diag) || is(b, Op::Diag);
-                let k = if scales { 1 } else { self.shape(a).cols };
+                let k = if self.is_light(a) || self.is_light(b) { 1 } else { self.shape(a).cols };
                 let transpose_of = |x: usize, y: usize| self.op(x) == (Op::Transpose, [Some(y), None]);
                 if transpose_of(a, b) || transpose_of(b, a) {
                     return cost::mirrored_product(m, k, passes);
