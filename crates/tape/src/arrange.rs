@@ -4,8 +4,13 @@
 //! and put back by one with their transpose. So the derivatives are those of the product.
 
 use crate::{Error, Op, Shape, Tape, Var};
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, Range, RangeBounds};
 use std::panic::Location;
+
+/// So many indices below n, if a selection of so many rows can be addressed: an empty matrix may have more.
+fn indices(len: usize, n: usize, index: impl Fn(usize) -> usize) -> Option<Vec<usize>> {
+    Shape::new(len, n.max(1)).len().map(|_| (0..len).map(index).collect())
+}
 
 impl Tape {
     /// Matrices under each other: `Σ Sₖᵀ Xₖ`, where the rows of Sₖ are those of I that Xₖ takes.
@@ -25,7 +30,7 @@ impl Tape {
         let mut start = 0;
         let mut sum: Option<Var<'t>> = None;
         for &part in parts {
-            let rows: Vec<usize> = (start..start + part.rows()).collect();
+            let Some(rows) = indices(part.rows(), total, |i| start + i) else { return part.too_many() };
             start += part.rows();
             let term = self.selection(&rows, total).t() * part;
             sum = Some(match sum {
@@ -46,7 +51,7 @@ impl Tape {
         let mut start = 0;
         let mut sum: Option<Var<'t>> = None;
         for &part in parts {
-            let cols: Vec<usize> = (start..start + part.cols()).collect();
+            let Some(cols) = indices(part.cols(), total, |j| start + j) else { return part.too_many() };
             start += part.cols();
             let term = part * self.selection(&cols, total);
             sum = Some(match sum {
@@ -128,7 +133,7 @@ impl<'t> Var<'t> {
     /// (deferred) [`Error::Shape`] if it reaches beyond the matrix.
     #[track_caller]
     pub fn slice(self, rows: impl RangeBounds<usize>, cols: impl RangeBounds<usize>) -> Var<'t> {
-        let indices = |range: (Bound<&usize>, Bound<&usize>), len: usize| -> Option<Vec<usize>> {
+        let within = |range: (Bound<&usize>, Bound<&usize>), len: usize| -> Option<Range<usize>> {
             let start = match range.0 {
                 Bound::Included(&start) => start,
                 Bound::Excluded(&start) => start.checked_add(1)?,
@@ -139,14 +144,22 @@ impl<'t> Var<'t> {
                 Bound::Excluded(&end) => end,
                 Bound::Unbounded => len,
             };
-            (start <= end && end <= len).then(|| (start..end).collect())
+            (start <= end && end <= len).then_some(start..end)
         };
-        let rows = indices((rows.start_bound(), rows.end_bound()), self.rows());
-        let cols = indices((cols.start_bound(), cols.end_bound()), self.cols());
-        match (rows, cols) {
-            _ if self.id.is_err() => self,
+        let rows = within((rows.start_bound(), rows.end_bound()), self.rows());
+        let cols = within((cols.start_bound(), cols.end_bound()), self.cols());
+        let (rows, cols) = match (rows, cols) {
+            _ if self.id.is_err() => return self,
+            (Some(rows), Some(cols)) => (rows, cols),
+            _ => {
+                return self.mistaken("slice", "the part reaches beyond it".to_owned(), Location::caller());
+            }
+        };
+        let some_rows = indices(rows.len(), self.rows(), |i| rows.start + i);
+        let some_cols = indices(cols.len(), self.cols(), |j| cols.start + j);
+        match (some_rows, some_cols) {
             (Some(rows), Some(cols)) => self.select_rows(&rows).select_cols(&cols),
-            _ => self.mistaken("slice", "the part reaches beyond it".to_owned(), Location::caller()),
+            _ => self.too_many(),
         }
     }
 
@@ -255,13 +268,22 @@ impl<'t> Var<'t> {
     #[track_caller]
     pub fn kron(self, rhs: Var<'t>) -> Var<'t> {
         let (Shape { rows: m, cols: n }, Shape { rows: p, cols: q }) = (self.shape(), rhs.shape());
-        let each = |len: usize, times: usize| -> Vec<usize> {
-            (0..len).flat_map(|i| std::iter::repeat_n(i, times)).collect()
-        };
-        let all = |len: usize, times: usize| -> Vec<usize> { (0..times).flat_map(|_| 0..len).collect() };
-        let x = self.select_rows(&each(m, p)).select_cols(&each(n, q));
-        let y = rhs.select_rows(&all(p, m)).select_cols(&all(q, n));
-        x.hadamard(y)
+        if self.id.is_err() || rhs.id.is_err() {
+            return self.hadamard(rhs);
+        }
+        let each = |len: usize, times: usize| indices(len.saturating_mul(times), len, |i| i / times.max(1));
+        let all = |len: usize, times: usize| indices(len.saturating_mul(times), len, |i| i % len.max(1));
+        let lists = (each(m, p), each(n, q), all(p, m), all(q, n));
+        let (Some(x_rows), Some(x_cols), Some(y_rows), Some(y_cols)) = lists else { return self.too_many() };
+        let x = self.select_rows(&x_rows).select_cols(&x_cols);
+        x.hadamard(rhs.select_rows(&y_rows).select_cols(&y_cols))
+    }
+
+    /// The mistake of taking more rows or columns of this than there can be.
+    #[track_caller]
+    fn too_many(self) -> Var<'t> {
+        let (formula, shape, location) = (self.summary(), self.shape(), Location::caller());
+        self.tape.mistake(Error::TooLarge { formula, shape, location })
     }
 
     /// A mistake in what was asked of this expression.

@@ -131,12 +131,16 @@ impl Tape {
     /// picks rows, and a product with its transpose puts them back. See [`Var::select_rows`].
     ///
     /// # Errors
-    /// (deferred) [`Error::Shape`] if there is no such row.
+    /// (deferred) [`Error::Shape`] if there is no such row, [`Error::TooLarge`].
     #[track_caller]
     pub fn selection(&self, indices: &[usize], n: usize) -> Var<'_> {
         let location = self.location(Location::caller());
         let mut recorder = self.recorder.borrow_mut();
+        let shape = Shape::new(indices.len(), n);
         let id = match indices.iter().find(|&&row| row >= n) {
+            None if shape.len().is_none() => {
+                Err(recorder.mistake(Error::TooLarge { formula: "I".to_owned(), shape, location }))
+            }
             None => Ok(recorder.selection(indices, n, location)),
             Some(row) => Err(recorder.mistake(Error::Shape {
                 op: "selection",

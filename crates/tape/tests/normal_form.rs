@@ -672,6 +672,7 @@ fn a_matrix_fits_into_the_address_space() {
     let tape = Tape::new();
     let huge = 1 << 40;
     let column = tape.input("c", (huge, 1));
+    let empty = tape.input("M", (1 << 60, 0));
     let square = Shape::new(huge, huge);
     let here = line!();
     let cases = [
@@ -682,6 +683,10 @@ fn a_matrix_fits_into_the_address_space() {
         (tape.symbol("ε", (huge, huge)), "ε", square),
         (column * column.t(), "c cᵀ", square),
         (column.repeat_cols(huge), "c 𝟏ᵀ", square),
+        (empty.slice(1.., ..), "M", (1 << 60, 0).into()),
+        (tape.stack_rows(&[empty, empty]), "M", (1 << 60, 0).into()),
+        (empty.kron(column), "M", (1 << 60, 0).into()),
+        (empty.row(0), "I", (1, 1 << 60).into()),
         (tape.input("N", (usize::MAX, 2)), "N", Shape::new(usize::MAX, 2)),
     ];
     let there = line!();
