@@ -79,12 +79,15 @@ fn grow<'t>(tape: &'t Tape, pool: &mut Vec<Var<'t>>, (op, first, second): Step) 
         35 => (a * a.t()).diagonal(),
         36 => a.tanh() * (a.t() * a).diagonal().diag() / rows as f64,
         37 => regular() + a.row_sums().cos().diag(),
+        38 => regular().solve_lower(a) - regular().t().solve_upper(a),
+        39 => regular().solve_unit_lower(regular().solve_unit_upper(a)),
+        40 => (a * a.t() + tape.identity(rows)).cholesky(),
         _ => -a,
     };
     pool.push(grown);
 }
 
-const OPS: u8 = 39;
+const OPS: u8 = 42;
 
 /// The inputs, and all expressions grown from them.
 fn expressions<'t>(tape: &'t Tape, program: &Random) -> (Vec<Var<'t>>, Vec<Var<'t>>) {
