@@ -79,15 +79,21 @@ fn grow<'t>(tape: &'t Tape, pool: &mut Vec<Var<'t>>, (op, first, second): Step) 
         35 => (a * a.t()).diagonal(),
         36 => a.tanh() * (a.t() * a).diagonal().diag() / rows as f64,
         37 => regular() + a.row_sums().cos().diag(),
-        38 => regular().solve_lower(a) - regular().t().solve_upper(a),
-        39 => regular().solve_unit_lower(regular().solve_unit_upper(a)),
-        40 => (a * a.t() + tape.identity(rows)).cholesky(),
+        38 => a.select_rows(&[rows - 1, 0, rows / 2]),
+        39 => tape.selection(&[cols / 2, 0], cols) * a.t(),
+        40 => (a.t() * a).strict_tril() + a.sin().cumulative_sums().t() * a.tanh(),
+        41 => a.t().tril() + a.triu().t().tanh(),
+        42 => a.reshape((cols, rows)),
+        43 => tape.stack_cols(&[a, like().tanh(), a * (a.t() * a).triu() / rows as f64]),
+        44 => regular().solve_lower(a) - regular().t().solve_upper(a),
+        45 => regular().solve_unit_lower(regular().solve_unit_upper(a)),
+        46 => (a * a.t() + tape.identity(rows)).cholesky(),
         _ => -a,
     };
     pool.push(grown);
 }
 
-const OPS: u8 = 42;
+const OPS: u8 = 48;
 
 /// The inputs, and all expressions grown from them.
 fn expressions<'t>(tape: &'t Tape, program: &Random) -> (Vec<Var<'t>>, Vec<Var<'t>>) {
