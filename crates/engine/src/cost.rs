@@ -28,6 +28,8 @@ use pullback_tape::Shape;
 /// | softmax of the columns of m×n | `4mn`: subtract, exp, add, divide |
 /// | LU, Cholesky factorization of n×n | `2/3 n³`, `1/3 n³` |
 /// | solve with factors of n×n, n×k on the right | `2n²k` |
+/// | triangular solve with n×n, n×k on the right | `n²k` |
+/// | Cholesky's factor of n×n from packed factors | 0 |
 /// | inverse from LU, triangle of an inverse from Cholesky factors of n×n | `4/3 n³`, `2/3 n³` |
 /// | determinant, log-determinant from factors of n×n | `n`, `2n` |
 /// | opaque function | 0: nobody knows |
@@ -119,6 +121,7 @@ pub(crate) fn kind(kernel: &Kernel) -> Kind {
         | Kernel::LogSumExp { .. } => Kind::Reduction,
         Kernel::Factorize { .. } => Kind::Factorization,
         Kernel::Solve { .. }
+        | Kernel::TriangularSolve { .. }
         | Kernel::Inverse { .. }
         | Kernel::DefiniteInverse { .. }
         | Kernel::Det { .. }
@@ -128,6 +131,7 @@ pub(crate) fn kind(kernel: &Kernel) -> Kind {
         | Kernel::Diagonal { .. }
         | Kernel::Select { .. }
         | Kernel::Triangle { .. }
+        | Kernel::LowerFactor { .. }
         | Kernel::Reshape { .. }
         | Kernel::Mirror { update: None } => Kind::Copy,
         Kernel::Mirror { update: Some(_) } => Kind::Product,
@@ -161,6 +165,8 @@ pub(crate) fn name(kernel: &Kernel) -> &'static str {
         Kernel::Softmax { .. } => "softmax",
         Kernel::Factorize { .. } => "factorization",
         Kernel::Solve { .. } => "solve",
+        Kernel::TriangularSolve { .. } => "triangular solve",
+        Kernel::LowerFactor { .. } => "factor",
         Kernel::Inverse { .. } | Kernel::DefiniteInverse { accumulate: false, .. } => "inverse",
         Kernel::DefiniteInverse { accumulate: true, .. } => "inverse, added",
         Kernel::Det { .. } => "determinant",
@@ -242,6 +248,11 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
             let (n, k) = (sizes.buffer(*factors).rows, result().cols);
             times([2, n, n, k])
         }
+        Kernel::TriangularSolve { .. } => {
+            let Shape { rows, cols } = result();
+            times([rows, rows, cols])
+        }
+        Kernel::LowerFactor { .. } => 0,
         Kernel::Inverse { factors, .. } => {
             let n = sizes.buffer(*factors).rows;
             times([4, n, n, n]) / 3
@@ -288,6 +299,9 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
         | Kernel::Opaque { .. } => (0, entries(result)),
         Kernel::AddIdentity { .. } => (result.rows as u64, result.rows as u64),
         Kernel::Solve { factors, .. } => (of(*factors).saturating_add(entries(result)), entries(result)),
+        // Half of the matrix is an operand too many.
+        Kernel::TriangularSolve { .. } => (entries(result), entries(result)),
+        Kernel::LowerFactor { .. } => (triangle(result), entries(result)),
         Kernel::Inverse { factors, .. } => (of(*factors), entries(result)),
         Kernel::DefiniteInverse { accumulate, .. } => {
             let before = if *accumulate { 2 } else { 1 };

@@ -516,6 +516,16 @@ impl<'p> Reader<'p> {
             Kernel::Solve { factors, transposed, .. } => {
                 format!("{}{} {before}", self.buffer(*factors), if *transposed { "⁻ᵀ" } else { "⁻¹" })
             }
+            Kernel::TriangularSolve { a, upper, unit } => {
+                let triangle = match (upper, unit) {
+                    (false, false) => format!("tril({})", view(a)),
+                    (true, false) => format!("triu({})", view(a)),
+                    (false, true) => format!("(I + tril({}, −1))", view(a)),
+                    (true, true) => format!("(I + triu({}, 1))", view(a)),
+                };
+                format!("{triangle}⁻¹ {before}")
+            }
+            Kernel::LowerFactor { factors, .. } => format!("L of {}", self.buffer(*factors)),
             Kernel::Inverse { factors, .. } => format!("{}⁻¹", self.buffer(*factors)),
             Kernel::DefiniteInverse { factors, alpha, accumulate, .. } => {
                 let inverse = format!("{}⁻¹", self.buffer(*factors));

@@ -76,7 +76,7 @@ struct Lowering<'g> {
     owners: Vec<NodeId>,
     inputs: Vec<Input>,
     functions: Vec<String>,
-    factors_of: HashMap<NodeId, (Buffer, usize)>,
+    factors_of: HashMap<(NodeId, Method), (Buffer, usize)>,
     factorizations: Vec<Factorization>,
 }
 
@@ -226,7 +226,7 @@ impl<'g> Lowering<'g> {
                 self.uses[arg.index()] += 1;
                 // Of a matrix that is factorized nothing but the factors is read.
                 let factorized = match node.op {
-                    Op::Inverse | Op::Det | Op::LogDet => true,
+                    Op::Inverse | Op::Cholesky | Op::Det | Op::LogDet => true,
                     Op::Solve => slot == 0,
                     _ => false,
                 };
@@ -586,6 +586,17 @@ impl<'g> Lowering<'g> {
                 let dst = self.writable(b, id);
                 plain(self.emit_to(dst, id, Kernel::Solve { factors, which, transposed }))
             }
+            (Op::TriangularSolve { upper, unit }, &[a, b]) => {
+                let a = self.value(a);
+                let stored = a.view.repeat == Repeat::No;
+                let a = if stored { self.applied(a, id) } else { self.copy(a, id) };
+                let dst = self.writable(b, id);
+                plain(self.emit_to(dst, id, Kernel::TriangularSolve { a, upper, unit }))
+            }
+            (Op::Cholesky, &[a]) => {
+                let (factors, which) = self.factorized_by(Method::Cholesky, a, id);
+                plain(self.emit(id, shape, Kernel::LowerFactor { factors, which }))
+            }
             (Op::Opaque { name, order }, args) => {
                 let name = self.graph.name(name);
                 let function = match self.functions.iter().position(|known| known == name) {
@@ -811,19 +822,23 @@ impl<'g> Lowering<'g> {
             (Op::Transpose, Some(&x)) => (x, true),
             _ => (id, false),
         };
-        if let Some(&factors) = self.factors_of.get(&matrix) {
-            return (factors, transposed);
-        }
-        let Value { alpha, view: a } = self.value(matrix);
         let definite = self.node(matrix).structure == Structure::Definite;
         let method = if definite { Method::Cholesky } else { Method::Lu };
+        (self.factorized_by(method, matrix, for_node), transposed)
+    }
+
+    fn factorized_by(&mut self, method: Method, matrix: NodeId, for_node: NodeId) -> (Buffer, usize) {
+        if let Some(&factors) = self.factors_of.get(&(matrix, method)) {
+            return factors;
+        }
+        let Value { alpha, view: a } = self.value(matrix);
         let which = self.factorizations.len();
         self.factorizations.push(Factorization { method, n: a.shape.rows });
         // Once for all runs, if the matrix is constant.
         let dst = self.new_buffer(a.shape, matrix);
         self.emit_to(dst, for_node, Kernel::Factorize { a, alpha, which });
-        self.factors_of.insert(matrix, (dst, which));
-        ((dst, which), transposed)
+        self.factors_of.insert((matrix, method), (dst, which));
+        (dst, which)
     }
 
     // ---- elementwise passes ------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 //! The machine that runs a plan: one instruction after the other, on one arena.
 
-use crate::kernels::arrange;
+use crate::kernels::arrange::{self, Triangle};
 use crate::kernels::elementwise::{self, Bad, Source, Sources, Target};
 use crate::kernels::factor::{self, Pivots};
 use crate::kernels::product::product;
@@ -16,6 +16,7 @@ use faer::{MatMut, MatRef};
 use pullback_tape::{NodeId, Shape};
 use smallvec::SmallVec;
 use std::ops::Range;
+use std::panic::Location;
 
 /// Whether the view shows all entries of something that is no vector.
 fn is_matrix(view: &View) -> bool {
@@ -395,6 +396,19 @@ impl<T: Scalar> Machine<'_, T> {
                 self.check_invertible(pivots, instruction)?;
                 factor::solve(factors(*packed), pivots, *transposed, to.matrix(), scratch.stack);
             }
+            Kernel::TriangularSolve { a, upper, unit } => {
+                let a = see(a);
+                let zero = (0..a.nrows()).find(|&k| !unit && a[(k, k)] == T::default());
+                if let Some(pivot) = zero {
+                    return Err(self.singular(pivot, instruction));
+                }
+                factor::solve_triangular(a, *upper, *unit, to.matrix());
+            }
+            Kernel::LowerFactor { factors: packed, which } => {
+                self.check_invertible(&scratch.pivots[*which], instruction)?;
+                let lower = Triangle { upper: false, strict: false };
+                arrange::triangle(to.matrix(), factors(*packed), T::from_f64(1.0), lower);
+            }
             Kernel::Inverse { factors: packed, which } => {
                 let pivots = &scratch.pivots[*which];
                 self.check_invertible(pivots, instruction)?;
@@ -475,13 +489,25 @@ impl<T: Scalar> Machine<'_, T> {
 
     fn check_invertible(&self, pivots: &Pivots<T>, instruction: &Instruction) -> Result<(), Error> {
         let Some(pivot) = pivots.vanishing else { return Ok(()) };
+        Err(match pivots.method {
+            Method::Lu => self.singular(pivot, instruction),
+            Method::Cholesky => {
+                let (op, formula, location) = self.factorized(instruction);
+                Error::NotPositiveDefinite { op, formula, pivot, location }
+            }
+        })
+    }
+
+    fn singular(&self, pivot: usize, instruction: &Instruction) -> Error {
+        let (op, formula, location) = self.factorized(instruction);
+        Error::Singular { op, formula, pivot, location }
+    }
+
+    /// The op that needs a matrix, that matrix, and where the op was written.
+    fn factorized(&self, instruction: &Instruction) -> (&'static str, String, &'static Location<'static>) {
         let node = self.plan.graph.node(instruction.node);
         let matrix = node.args.first().map_or_else(String::new, |&arg| self.plan.graph.summary(arg));
-        let (op, formula, location) = (node.op.name(), matrix, node.location);
-        Err(match pivots.method {
-            Method::Lu => Error::Singular { op, formula, pivot, location },
-            Method::Cholesky => Error::NotPositiveDefinite { op, formula, pivot, location },
-        })
+        (node.op.name(), matrix, node.location)
     }
 
     fn opaque(

@@ -217,6 +217,17 @@ pub(crate) enum Kernel {
         which: usize,
         transposed: bool,
     },
+    /// `dst = T⁻¹ dst` with a triangle T of `a`.
+    TriangularSolve {
+        a: View,
+        upper: bool,
+        unit: bool,
+    },
+    /// `dst = L` of Cholesky's factors, 0 above the diagonal.
+    LowerFactor {
+        factors: Buffer,
+        which: usize,
+    },
     Inverse {
         factors: Buffer,
         which: usize,
@@ -250,7 +261,7 @@ pub(crate) enum Kernel {
 }
 
 /// How a matrix is factorized.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Method {
     /// `P A = L U` with partial pivoting.
     Lu,
@@ -293,6 +304,7 @@ impl Instruction {
     pub(crate) fn factors(&mut self) -> Option<(&mut Buffer, &mut usize)> {
         match &mut self.kernel {
             Kernel::Solve { factors, which, .. }
+            | Kernel::LowerFactor { factors, which }
             | Kernel::Inverse { factors, which }
             | Kernel::DefiniteInverse { factors, which, .. }
             | Kernel::Det { factors, which }
@@ -324,8 +336,10 @@ impl Instruction {
             | Kernel::Norm { a, .. }
             | Kernel::LogSumExp { a }
             | Kernel::Softmax { a }
+            | Kernel::TriangularSolve { a, .. }
             | Kernel::Factorize { a, .. } => [a].into_iter().for_each(visit),
             Kernel::Solve { .. }
+            | Kernel::LowerFactor { .. }
             | Kernel::Inverse { .. }
             | Kernel::DefiniteInverse { .. }
             | Kernel::Det { .. }

@@ -342,6 +342,7 @@ fn matrices_that_are_not_positive_definite_are_told() {
         ("inverse", |k, b| k.inv() + b * b.t()),
         ("inverse", |k, b| 2.0 * k.inv() - b * b.t()),
         ("inverse", |k, _| 3.0 * k.inv()),
+        ("cholesky", |k, _| k.cholesky()),
         ("log_det", |k, _| k.log_det()),
         ("det", |k, _| k.det()),
     ];
@@ -384,6 +385,32 @@ fn matrices_that_are_not_positive_definite_are_told() {
             program.run(&[("K", good.as_ref()), ("B", b.as_ref())][..needed]).unwrap();
         }
     }
+}
+
+/// What is only known to be symmetric has a Cholesky factor if it is definite, beside the LU factors of a solve.
+#[test]
+fn cholesky_of_what_is_known_to_be_symmetric() {
+    let tape = Tape::new();
+    let (a, b) = (tape.input("A", (5, 5)), tape.input("B", (5, 2)));
+    let k = a.symmetrize() + 3.0 * tape.identity(5);
+    let l = k.cholesky();
+    let mut program =
+        Program::<f64>::compile(&[l * l.t() - k, k.solve(b) - l.t().solve_upper(l.solve_lower(b))]).unwrap();
+    let b = random::<f64>(5, 2, 2);
+    let run = program.run(&[("A", random::<f64>(5, 5, 1).as_ref()), ("B", b.as_ref())]).unwrap();
+    assert!(run.iter().all(|difference| difference.norm_max() < 1e-13));
+    let negative = Mat::from_fn(5, 5, |i, j| if i == j { -4.0 } else { 0.0 });
+    let error = program.run(&[("A", negative.as_ref()), ("B", b.as_ref())]).unwrap_err();
+    assert!(matches!(error, Error::NotPositiveDefinite { op: "cholesky", pivot: 0, .. }), "{error}");
+}
+
+/// A solve, a determinant and Cholesky's factor of one definite matrix need one factorization.
+#[test]
+fn cholesky_shares_its_factorization() {
+    let tape = Tape::new();
+    let (k, b) = (tape.positive_definite("K", 5), tape.input("B", (5, 2)));
+    let program = Program::<f64>::compile(&[k.cholesky(), k.solve(b), k.log_det()]).unwrap();
+    assert_eq!(program.plan().to_string().matches("Cholesky(").count(), 1, "{}", program.plan());
 }
 
 /// `X Xᵀ + σ I` is definite however it is written, but not once σ is lost in rounding.

@@ -361,6 +361,28 @@ fn inv(a: &Mat<f64>) -> Mat<f64> {
     Mat::from_fn(a.nrows(), a.ncols(), |i, j| sign(i + j) * det(&minor(a, j, i)) / det_a)
 }
 
+/// The lower triangle.
+fn lower(a: &Mat<f64>) -> Mat<f64> {
+    Mat::from_fn(a.nrows(), a.ncols(), |i, j| if i >= j { a[(i, j)] } else { 0.0 })
+}
+
+/// With ones on the diagonal.
+fn unit(a: &Mat<f64>) -> Mat<f64> {
+    Mat::from_fn(a.nrows(), a.ncols(), |i, j| if i == j { 1.0 } else { a[(i, j)] })
+}
+
+/// `L` of `L Lᵀ`, entry by entry.
+fn cholesky(a: &Mat<f64>) -> Mat<f64> {
+    let mut l = Mat::zeros(a.nrows(), a.nrows());
+    for j in 0..a.nrows() {
+        for i in j..a.nrows() {
+            let rest = a[(i, j)] - (0..j).map(|k| l[(i, k)] * l[(j, k)]).sum::<f64>();
+            l[(i, j)] = if i == j { rest.sqrt() } else { rest / l[(j, j)] };
+        }
+    }
+    l
+}
+
 fn log_sum_exp(a: &Mat<f64>) -> Mat<f64> {
     Mat::from_fn(1, a.ncols(), |_, j| (0..a.nrows()).map(|i| a[(i, j)].exp()).sum::<f64>().ln())
 }
@@ -894,6 +916,61 @@ const CASES: &[Case] = &[
         "solve for a repeated column",
         |t, d| t.d(d).solve(t.input("c", (d.0, 1)).repeat_cols(d.2)),
         |g, d| mul(&inv(&g["D"]), &Mat::from_fn(d.0, d.2, |i, _| g["c"][(i, 0)])),
+    ),
+    solve("solve_lower", |t, d| t.d(d).solve_lower(t.x(d)), |g, _| mul(&inv(&lower(&g["D"])), &g["X"])),
+    solve(
+        "solve_upper",
+        |t, d| t.d(d).solve_upper(t.x(d)),
+        |g, _| mul(&inv(&t(&lower(&t(&g["D"])))), &g["X"]),
+    ),
+    solve(
+        "solve_unit_lower",
+        |t, d| t.d(d).solve_unit_lower(t.x(d)),
+        |g, _| mul(&inv(&unit(&lower(&g["D"]))), &g["X"]),
+    ),
+    solve(
+        "solve_unit_upper",
+        |t, d| t.d(d).solve_unit_upper(t.x(d)),
+        |g, _| mul(&inv(&unit(&t(&lower(&t(&g["D"]))))), &g["X"]),
+    ),
+    solve(
+        "solve_upper with a multiple of a transpose, for a product",
+        |t, d| (-2.0 * t.d(d)).t().solve_upper(t.a(d) * t.b(d)),
+        |g, _| times(-0.5, &mul(&inv(&t(&lower(&g["D"]))), &mul(&g["A"], &g["B"]))),
+    ),
+    solve(
+        "solve_unit_lower with a multiple, for a transpose that is read again",
+        |t, d| {
+            let y = t.input("Y", (d.2, d.0)).sin();
+            (2.0 * t.d(d)).solve_unit_lower(y.t()) + y.t()
+        },
+        |g, _| {
+            let y = t(&map(&g["Y"], f64::sin));
+            add(&mul(&inv(&unit(&times(2.0, &lower(&g["D"])))), &y), &y)
+        },
+    ),
+    solve(
+        "solve_lower with ones",
+        |t, d| t.ones((d.0, d.0)).solve_lower(t.x(d)),
+        |g, d| mul(&inv(&lower(&filled(1.0, d.0, d.0))), &g["X"]),
+    ),
+    solve(
+        "cholesky",
+        |t, d| (t.d(d) * t.d(d).t() + t.identity(d.0)).cholesky(),
+        |g, d| cholesky(&add(&mul(&g["D"], &t(&g["D"])), &eye(d.0))),
+    ),
+    solve(
+        "cholesky of a symmetric part",
+        |t, d| (3.0 * (t.d(d).hadamard(t.d(d)).symmetrize() + t.identity(d.0))).cholesky(),
+        |g, d| {
+            let a = zip(&g["D"], &g["D"], |x, y| x * y);
+            cholesky(&times(3.0, &add(&times(0.5, &add(&a, &t(&a))), &eye(d.0))))
+        },
+    ),
+    solve(
+        "cholesky, transposed",
+        |t, d| (t.d(d).t() * t.d(d) + t.identity(d.0)).cholesky().t() * t.x(d),
+        |g, d| mul(&t(&cholesky(&add(&mul(&t(&g["D"]), &g["D"]), &eye(d.0)))), &g["X"]),
     ),
     solve(
         "solve twice",

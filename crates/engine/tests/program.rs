@@ -545,6 +545,44 @@ const INVERTING: [(&str, Unary); 5] = [
     ("inverse", |a| a.det() * a.inv().t()),
 ];
 
+/// A zero on the diagonal that is read, and nothing else, makes a triangle singular.
+#[test]
+fn singular_triangles_are_told() {
+    let tape = Tape::new();
+    let (a, b) = (tape.input("A", (3, 3)), tape.input("B", (3, 1)));
+    let cases = [
+        (a.solve_lower(b), "solve_lower", "A"),
+        (a.solve_upper(b), "solve_upper", "A"),
+        (a.t().solve_upper(b), "solve_upper", "Aᵀ"),
+        ((2.0 * a).solve_lower(b), "solve_lower", "2 A"),
+    ];
+    let b_value = Mat::<f64>::full(3, 1, 1.0);
+    let matrix = |diagonal: f64, other: f64| {
+        Mat::from_fn(3, 3, |i, j| {
+            if i != j {
+                other
+            } else if i == 1 {
+                diagonal
+            } else {
+                1.0
+            }
+        })
+    };
+    for (y, op, shown) in cases {
+        let mut program = Program::<f64>::compile(&[y]).unwrap();
+        let error = program.run(&[("A", matrix(0.0, 1.0).as_ref()), ("B", b_value.as_ref())]).unwrap_err();
+        let Error::Singular { op: found, formula, pivot: 1, location } = &error else {
+            panic!("{y}: {error}")
+        };
+        assert_eq!((*found, formula.as_str(), location.file()), (op, shown, file!()));
+        // What is small is not zero, and the program goes on.
+        program.run(&[("A", matrix(1e-200, 0.0).as_ref()), ("B", b_value.as_ref())]).unwrap();
+    }
+    let units = [a.solve_unit_lower(b), a.solve_unit_upper(b)];
+    let mut program = Program::<f64>::compile(&units).unwrap();
+    program.run(&[("A", matrix(0.0, 1.0).as_ref()), ("B", b_value.as_ref())]).unwrap();
+}
+
 fn outcome<T: Scalar>(a: &Mat<T>, invert: Unary) -> Result<Mat<T>, Error> {
     let n = a.nrows();
     let tape = Tape::new();

@@ -85,12 +85,15 @@ fn grow<'t>(tape: &'t Tape, pool: &mut Vec<Var<'t>>, (op, first, second): Step) 
         41 => a.t().tril() + a.triu().t().tanh(),
         42 => a.reshape((cols, rows)),
         43 => tape.stack_cols(&[a, like().tanh(), a * (a.t() * a).triu() / rows as f64]),
+        44 => regular().solve_lower(a) - regular().t().solve_upper(a),
+        45 => regular().solve_unit_lower(regular().solve_unit_upper(a)),
+        46 => (a * a.t() + tape.identity(rows)).cholesky(),
         _ => -a,
     };
     pool.push(grown);
 }
 
-const OPS: u8 = 45;
+const OPS: u8 = 48;
 
 /// The inputs, and all expressions grown from them.
 fn expressions<'t>(tape: &'t Tape, program: &Random) -> (Vec<Var<'t>>, Vec<Var<'t>>) {

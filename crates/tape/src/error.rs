@@ -22,6 +22,16 @@ pub enum Error {
         /// Where it was written.
         location: &'static Location<'static>,
     },
+    /// A matrix has to be symmetric, and nothing says that it is.
+    #[error("{op}: `{operand}` is not known to be symmetric: declare it, or symmetrize it ({location})")]
+    NotSymmetric {
+        /// The operation.
+        op: &'static str,
+        /// The matrix, abbreviated.
+        operand: String,
+        /// Where it was written.
+        location: &'static Location<'static>,
+    },
     /// An operand was recorded on another tape.
     #[error("{op}: `{operand}` belongs to another tape ({location})")]
     ForeignVar {

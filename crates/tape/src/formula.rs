@@ -316,6 +316,17 @@ impl Page<'_> {
                 let left = inverse(of(a), a_t != t && !symmetric);
                 product(if t { vec![rhs, left] } else { vec![left, rhs] })
             }
+            (Op::TriangularSolve { upper, unit }, &[a, b]) => {
+                let rhs = self.form(b, t);
+                let (a, a_t) = match (self.graph.node(a).op, self.graph.node(a).args.first()) {
+                    (Op::Transpose, Some(&a)) => (a, true),
+                    _ => (a, false),
+                };
+                // What is written is the triangle of what stands under the transpose.
+                let left = inverse(self.part(a, upper != a_t, unit), a_t != t);
+                product(if t { vec![rhs, left] } else { vec![left, rhs] })
+            }
+            (Op::Cholesky, &[x]) => Form::call("chol", of(x)).transposed(t),
             (Op::Det, &[x]) => Form::call("det", of(x)),
             (Op::LogDet, &[x]) => Form::LogDet(Box::new(of(x))),
             (Op::Opaque { name, order }, args) => Form::Opaque {
@@ -326,6 +337,20 @@ impl Page<'_> {
             .transposed(t),
             // Only an op with the wrong number of operands, in a message.
             (op, args) => Form::Call(op.name().to_owned(), args.iter().map(|&id| of(id)).collect()),
+        }
+    }
+
+    /// A triangle of a matrix: `tril(A)`, or `I + tril(A, −1)` with a diagonal of ones; a triangular matrix is its own.
+    fn part(&self, id: NodeId, upper: bool, unit: bool) -> Form {
+        let form = self.form(id, false);
+        let name = if upper { "triu" } else { "tril" };
+        match self.graph.node(id).op {
+            _ if unit => {
+                let offset = Form::Number(if upper { 1.0 } else { -1.0 });
+                sum(vec![Form::Name("I".to_owned()), Form::Call(name.to_owned(), vec![form, offset])])
+            }
+            Op::Cholesky if !upper => form,
+            _ => Form::call(name, form),
         }
     }
 

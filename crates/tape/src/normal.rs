@@ -155,6 +155,7 @@ impl Recorder {
         match op.shape(&shapes) {
             Ok(shape) => {
                 self.check_size(op, args, shape, at)?;
+                self.check_symmetric(op, args, at)?;
                 Ok(self.normal(op, args, shape, at))
             }
             Err(problem) => Err(self.shape_mistake(op, args, problem, at)),
@@ -178,6 +179,18 @@ impl Recorder {
         }
         let formula = formula::application(&self.graph, op, args);
         Err(self.mistake(Error::TooLarge { formula, shape, location: at }))
+    }
+
+    /// Cholesky's factorization reads one triangle, which says nothing about the other.
+    fn check_symmetric(&mut self, op: Op, args: &[NodeId], at: At) -> Result<(), usize> {
+        let unknown = |&&id: &&NodeId| self.graph.node(id).structure < Structure::Symmetric;
+        match args.iter().find(unknown) {
+            Some(&id) if op == Op::Cholesky => {
+                let operand = self.graph.summary(id);
+                Err(self.mistake(Error::NotSymmetric { op: op.name(), operand, location: at }))
+            }
+            _ => Ok(()),
+        }
     }
 
     // ---- nodes -------------------------------------------------------------------------------------------
@@ -321,6 +334,9 @@ impl Recorder {
                 (_, Op::Identity) => Some(self.normal(Op::Inverse, &[a], shape, at)),
                 _ => None,
             },
+            (Op::TriangularSolve { .. }, &[a, b]) if self.op(a) == Op::Identity => Some(b),
+            (Op::TriangularSolve { unit: true, .. }, &[a, b]) if self.is_scalar(a) => Some(b),
+            (Op::Cholesky, &[x]) if self.op(x) == Op::Identity => Some(x),
             (Op::Det, &[x]) if self.is_scalar(x) => Some(x),
             (Op::Det, &[x]) if self.op(x) == Op::Identity || self.shape(x).is_empty() => {
                 Some(self.scalar(1.0, at))

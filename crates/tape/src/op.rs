@@ -108,6 +108,15 @@ pub enum Op {
     Inverse,
     /// `a⁻¹ b`.
     Solve,
+    /// `t⁻¹ b`, where `t` is a triangle of `a`. The other triangle is not read.
+    TriangularSolve {
+        /// Whether it is the upper triangle.
+        upper: bool,
+        /// Whether the diagonal is taken as 1 and not read.
+        unit: bool,
+    },
+    /// The lower triangular `l` with a positive diagonal of which `a = l lᵀ`, for a positive definite `a`.
+    Cholesky,
     /// `det a`.
     Det,
     /// `log |det a|`.
@@ -266,6 +275,11 @@ impl Op {
             Op::Softmax => "softmax",
             Op::Inverse => "inverse",
             Op::Solve => "solve",
+            Op::TriangularSolve { upper: false, unit: false } => "solve_lower",
+            Op::TriangularSolve { upper: true, unit: false } => "solve_upper",
+            Op::TriangularSolve { upper: false, unit: true } => "solve_unit_lower",
+            Op::TriangularSolve { upper: true, unit: true } => "solve_unit_upper",
+            Op::Cholesky => "cholesky",
             Op::Det => "det",
             Op::LogDet => "log_det",
             Op::Opaque { .. } => "function",
@@ -301,6 +315,11 @@ impl Op {
             Op::Softmax,
             Op::Inverse,
             Op::Solve,
+            Op::TriangularSolve { upper: false, unit: false },
+            Op::TriangularSolve { upper: true, unit: false },
+            Op::TriangularSolve { upper: false, unit: true },
+            Op::TriangularSolve { upper: true, unit: true },
+            Op::Cholesky,
             Op::Det,
             Op::LogDet,
             Op::Opaque { name, order: 0 },
@@ -331,9 +350,17 @@ impl Op {
             | Op::LogSumExp
             | Op::Softmax
             | Op::Inverse
+            | Op::Cholesky
             | Op::Det
             | Op::LogDet => 1,
-            Op::Add | Op::ScaleBy | Op::MatMul | Op::Inner | Op::Hadamard | Op::Quotient | Op::Solve => 2,
+            Op::Add
+            | Op::ScaleBy
+            | Op::MatMul
+            | Op::Inner
+            | Op::Hadamard
+            | Op::Quotient
+            | Op::Solve
+            | Op::TriangularSolve { .. } => 2,
             Op::Opaque { order, .. } => {
                 if order == 0 {
                     1
@@ -362,7 +389,9 @@ impl Op {
             | Op::Inner
             | Op::Hadamard => Slot::Multilinear,
             Op::Quotient => [Slot::Multilinear, Slot::Nonlinear][(slot > 0) as usize],
-            Op::Solve => [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize],
+            Op::Solve | Op::TriangularSolve { .. } => {
+                [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize]
+            }
             Op::Opaque { .. } => [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize],
             Op::Input(_)
             | Op::Symbol(_)
@@ -377,6 +406,7 @@ impl Op {
             | Op::LogSumExp
             | Op::Softmax
             | Op::Inverse
+            | Op::Cholesky
             | Op::Det
             | Op::LogDet => Slot::Nonlinear,
         }
@@ -430,12 +460,12 @@ impl Op {
             Op::Inner => same(a == b, "inner product with").map(|()| Shape::SCALAR),
             Op::Norm => Ok(Shape::SCALAR),
             Op::LogSumExp => Ok(Shape::new(1, a.cols)),
-            Op::Inverse => square().map(|()| a),
+            Op::Inverse | Op::Cholesky => square().map(|()| a),
             Op::Diagonal => square().map(|()| Shape::new(a.rows, 1)),
             Op::Diag if a.cols == 1 => Ok(Shape::new(a.rows, a.rows)),
             Op::Diag => Err(format!("a diagonal is a column, not {a}")),
             Op::Trace | Op::Det | Op::LogDet => square().map(|()| Shape::SCALAR),
-            Op::Solve => {
+            Op::Solve | Op::TriangularSolve { .. } => {
                 square()?;
                 same(a.rows == b.rows, "solved for").map(|()| b)
             }

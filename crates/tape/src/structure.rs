@@ -97,6 +97,7 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         Op::Inverse if a >= Semidefinite => Definite,
         Op::Inverse => a,
         Op::Diag => Symmetric,
+        Op::Cholesky if shape.is_scalar() => Definite,
         Op::Norm => Semidefinite,
         Op::Trace if a >= Semidefinite => Semidefinite,
         Op::Inner if args.len() == 2 && args[0] == args[1] => Semidefinite,

@@ -357,6 +357,82 @@ impl<'t> Var<'t> {
         self.binary(Op::Solve, rhs)
     }
 
+    /// `tril(X)⁻¹ B`: the solution of `tril(X) Z = B`. `self` is m×m, `rhs` m×p, the result m×p. O(m²p).
+    ///
+    /// The entries above the diagonal are not read. A solution of `Z tril(X) = B` is the transpose of one:
+    /// `X.t().solve_upper(B.t()).t()`.
+    ///
+    /// ```
+    /// use pullback_tape::Tape;
+    /// let tape = Tape::new();
+    /// let (a, b) = (tape.input("A", (3, 3)), tape.input("B", (3, 2)));
+    /// assert_eq!(a.solve_lower(b).to_string(), "tril(A)⁻¹ B");
+    /// ```
+    ///
+    /// # Derivative
+    /// `−tril(X)⁻¹ tril(ε) Z`, `tril(X)⁻¹ ε`
+    ///
+    /// # Errors
+    /// (when run) a zero on the diagonal.
+    #[track_caller]
+    pub fn solve_lower(self, rhs: Var<'t>) -> Var<'t> {
+        self.binary(Op::TriangularSolve { upper: false, unit: false }, rhs)
+    }
+
+    /// `triu(X)⁻¹ B`: the solution of `triu(X) Z = B`. The entries below the diagonal are not read. A solution of
+    /// `Z triu(X) = B` is `X.t().solve_lower(B.t()).t()`. O(m²p).
+    ///
+    /// # Derivative
+    /// `−triu(X)⁻¹ triu(ε) Z`, `triu(X)⁻¹ ε`
+    ///
+    /// # Errors
+    /// (when run) a zero on the diagonal.
+    #[track_caller]
+    pub fn solve_upper(self, rhs: Var<'t>) -> Var<'t> {
+        self.binary(Op::TriangularSolve { upper: true, unit: false }, rhs)
+    }
+
+    /// [`solve_lower`](Var::solve_lower) with a diagonal of ones: `(I + tril(X, −1))⁻¹ B`. The diagonal is not read.
+    ///
+    /// # Derivative
+    /// With `T = I + tril(X, −1)`: `−T⁻¹ tril(ε, −1) Z`, `T⁻¹ ε`
+    #[track_caller]
+    pub fn solve_unit_lower(self, rhs: Var<'t>) -> Var<'t> {
+        self.binary(Op::TriangularSolve { upper: false, unit: true }, rhs)
+    }
+
+    /// [`solve_upper`](Var::solve_upper) with a diagonal of ones: `(I + triu(X, 1))⁻¹ B`. The diagonal is not read.
+    ///
+    /// # Derivative
+    /// With `T = I + triu(X, 1)`: `−T⁻¹ triu(ε, 1) Z`, `T⁻¹ ε`
+    #[track_caller]
+    pub fn solve_unit_upper(self, rhs: Var<'t>) -> Var<'t> {
+        self.binary(Op::TriangularSolve { upper: true, unit: true }, rhs)
+    }
+
+    /// Cholesky's factor of a positive definite matrix: the lower triangular L with a positive diagonal and `X = L Lᵀ`,
+    /// m×m. O(m³). It shares its factorization with solves, inverses and determinants of the same matrix.
+    ///
+    /// ```
+    /// use pullback_tape::Tape;
+    /// let tape = Tape::new();
+    /// let (k, a) = (tape.positive_definite("K", 3), tape.input("A", (3, 3)));
+    /// assert_eq!(k.cholesky().to_string(), "chol(K)");
+    /// assert!(a.cholesky().check().is_err());
+    /// assert!(a.symmetrize().cholesky().check().is_ok());
+    /// ```
+    ///
+    /// # Derivative
+    /// `L Φ(L⁻¹ ε L⁻ᵀ)` for a symmetric ε, where Φ takes the lower triangle and halves the diagonal.
+    ///
+    /// # Errors
+    /// (deferred) [`Error::NotSymmetric`](crate::Error::NotSymmetric) if the matrix is not known to be symmetric, by
+    /// declaration or from how it is written; (when run) not positive definite to working precision.
+    #[track_caller]
+    pub fn cholesky(self) -> Var<'t> {
+        self.unary(Op::Cholesky)
+    }
+
     /// The determinant of a square matrix.
     ///
     /// # Derivative

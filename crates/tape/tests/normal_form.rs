@@ -558,6 +558,9 @@ fn every_misfit_is_told() {
         (a.inv(), "inverse", "A⁻¹", "3×4 is not square"),
         (a.solve(x), "solve", "A⁻¹ X", "3×4 is not square"),
         (on.S().solve(a), "solve", "S⁻¹ A", "4×4 solved for 3×4 do not conform"),
+        (a.solve_lower(x), "solve_lower", "tril(A)⁻¹ X", "3×4 is not square"),
+        (on.S().solve_upper(a), "solve_upper", "triu(S)⁻¹ A", "4×4 solved for 3×4 do not conform"),
+        (a.cholesky(), "cholesky", "chol(A)", "3×4 is not square"),
         (a / x, "scale by", "X A", "a matrix is scaled by a 1×1, not by a 4×5"),
         (s / x, "scale by", "X s", "a matrix is scaled by a 1×1, not by a 4×5"),
         (tape.apply(Op::ScaleBy, &[a, x]), "scale by", "A X", "a matrix is scaled by a 1×1, not by a 3×4"),
@@ -593,6 +596,47 @@ fn every_misfit_is_told() {
         assert_eq!(var.shape(), Shape::new(0, 0));
         assert!(var.node().is_none() && var.location().is_none());
         assert_eq!(var.to_string(), format!("⟨{text}⟩"));
+    }
+}
+
+#[test]
+fn triangular_solves_and_factors_are_written_shortly() {
+    let tape = Tape::new();
+    let on = On(&tape);
+    let (s, x) = (on.S(), on.X());
+    let k = tape.positive_definite("K", 4);
+    let l = k.cholesky();
+    let cases = [
+        (s.solve_lower(x), "tril(S)⁻¹ X"),
+        (s.solve_upper(2.0 * x), "2 triu(S)⁻¹ X"),
+        (s.t().solve_upper(x), "tril(S)⁻ᵀ X"),
+        (s.solve_unit_lower(x), "(I + tril(S, −1))⁻¹ X"),
+        (s.t().solve_unit_lower(x), "(I + triu(S, 1))⁻ᵀ X"),
+        (s.t().solve_upper(x).t(), "Xᵀ tril(S)⁻¹"),
+        (l, "chol(K)"),
+        (l.t().solve_upper(l.solve_lower(x)), "chol(K)⁻ᵀ chol(K)⁻¹ X"),
+        (l.solve_upper(x), "triu(chol(K))⁻¹ X"),
+        (tape.identity(4).solve_upper(x), "X"),
+        (tape.identity(4).cholesky(), "I"),
+    ];
+    for (var, wanted) in cases {
+        assert_eq!(var.to_string(), wanted);
+    }
+}
+
+/// Of what is not known to be symmetric there is no Cholesky factor.
+#[test]
+fn cholesky_asks_for_symmetry() {
+    let tape = Tape::new();
+    let s = On(&tape).S();
+    let line = line!() + 1;
+    let error = s.cholesky().check().unwrap_err();
+    let text = error.to_string();
+    let Error::NotSymmetric { op: "cholesky", operand, location } = error else { panic!("{error}") };
+    assert_eq!((operand.as_str(), location.line()), ("S", line));
+    assert!(text.contains("not known to be symmetric: declare it, or symmetrize it"), "{text}");
+    for symmetric in [s.symmetrize(), s * s.t(), tape.symmetric("T", 4), tape.positive_definite("K", 4)] {
+        assert!(symmetric.cholesky().check().is_ok());
     }
 }
 

@@ -9,6 +9,7 @@ use faer::linalg::cholesky::llt::{self, factor::LltError};
 use faer::linalg::lu::partial_pivoting as lu;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::triangular_inverse::invert_lower_triangular;
+use faer::linalg::triangular_solve;
 use faer::perm::PermRef;
 use faer::prelude::{Reborrow, ReborrowMut};
 use faer::traits::math_utils::sqrt;
@@ -179,6 +180,17 @@ pub(crate) fn solve<T: Scalar>(
             lu::solve::solve_transpose_in_place(factors, factors, p.permutation(), rhs, Par::Seq, stack);
         }
         Method::Lu => lu::solve::solve_in_place(factors, factors, p.permutation(), rhs, Par::Seq, stack),
+    }
+    registers::release();
+}
+
+/// `rhs = T⁻¹ rhs` with a triangle T of `a`, whose diagonal has no zeros.
+pub(crate) fn solve_triangular<T: Scalar>(a: MatRef<'_, T>, upper: bool, unit: bool, rhs: MatMut<'_, T>) {
+    match (upper, unit) {
+        (false, false) => triangular_solve::solve_lower_triangular_in_place(a, rhs, Par::Seq),
+        (false, true) => triangular_solve::solve_unit_lower_triangular_in_place(a, rhs, Par::Seq),
+        (true, false) => triangular_solve::solve_upper_triangular_in_place(a, rhs, Par::Seq),
+        (true, true) => triangular_solve::solve_unit_upper_triangular_in_place(a, rhs, Par::Seq),
     }
     registers::release();
 }

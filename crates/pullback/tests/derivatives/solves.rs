@@ -29,6 +29,33 @@ pub(crate) const CASES: &[Case] = &[
     case("solve with the transpose", |t, d| with_rhs(t, d, |a, b| a.t().solve(b))),
     case("solve with a product", |t, d| with_rhs(t, d, |a, b| a.solve(a.t() * b))),
     case("quadratic form", |t, d| with_rhs(t, d, |a, b| b.inner(a.solve(b)))),
+    case("solve_lower", |t, d| with_rhs(t, d, |a, b| a.solve_lower(b))),
+    case("solve_upper", |t, d| with_rhs(t, d, |a, b| a.solve_upper(b))),
+    case("solve_unit_lower", |t, d| with_rhs(t, d, |a, b| a.solve_unit_lower(b))),
+    case("solve_unit_upper", |t, d| with_rhs(t, d, |a, b| a.solve_unit_upper(b))),
+    case("triangular solves with a transpose", |t, d| {
+        with_rhs(t, d, |a, b| a.t().solve_upper(b) + a.t().solve_unit_lower(2.0 * b))
+    }),
+    case("triangular solve on the right", |t, d| {
+        with_rhs(t, d, |a, b| a.t().solve_upper(b).t() + a.solve_lower(a.solve_upper(a) * b).t())
+    }),
+    case("Cholesky", |t, (m, _, _)| {
+        let a = t.positive_definite("A", m);
+        ((a + 2.0 * t.identity(m)).cholesky(), vec![a])
+    }),
+    case("Cholesky of what is definite by construction", |t, d| {
+        alone(t, d, |a| (a * a.t() + t.identity(a.rows())).cholesky())
+    }),
+    case("Cholesky of a symmetric part", |t, d| {
+        alone(t, d, |a| (a.symmetrize() + 2.0 * t.identity(a.rows())).cholesky())
+    }),
+    case("whitening", |t, (m, _, n)| {
+        let (a, b) = (t.positive_definite("A", m), t.input("B", (m, n)));
+        let k = a + 2.0 * t.identity(m);
+        let l = k.cholesky();
+        let whitened = l.solve_lower(b).norm_squared() + 2.0 * l.diagonal().ln().sum();
+        (whitened + k.log_det() + b.inner(k.solve(b)), vec![a, b])
+    }),
     case("determinant", |t, d| alone(t, d, |a| a.det())),
     case("determinant of a multiple", |t, d| alone(t, d, |a| (0.5 * a.t()).det())),
     case("log-determinant", |t, d| alone(t, d, |a| a.log_det())),

@@ -87,6 +87,8 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::Map(_) => &elementwise::MAP,
         Op::Inverse => &solves::INVERSE,
         Op::Solve => &solves::SOLVE,
+        Op::TriangularSolve { .. } => &solves::TRIANGULAR_SOLVE,
+        Op::Cholesky => &solves::CHOLESKY,
         Op::Det => &solves::DET,
         Op::LogDet => &solves::LOG_DET,
         Op::Opaque { .. } => &opaque::OPAQUE,

@@ -1,6 +1,7 @@
 //! Inverses, solves and determinants.
 
 use super::Rule::{self, Frechet, Linear};
+use pullback_tape::{Op, Var};
 
 /// `A⁻¹`: `D[ε] = −A⁻¹ ε A⁻¹`, from `A A⁻¹ = I`. [G §2.2.3; MN §8.4]
 pub(super) const INVERSE: [Rule; 1] = [Frechet(|at, e| -(at.y * e * at.y))];
@@ -8,6 +9,40 @@ pub(super) const INVERSE: [Rule; 1] = [Frechet(|at, e| -(at.y * e * at.y))];
 /// `Z = A⁻¹ B`: `D[ε] = −A⁻¹ ε Z` in `A`, from `A Z = B`; `B̄ = A⁻ᵀ Z̄`. [G §2.3.1]
 pub(super) const SOLVE: [Rule; 2] =
     [Frechet(|at, e| -at.a.solve(e * at.y)), Linear(|at, y_bar| at.a.t().solve(y_bar))];
+
+/// `Z = T⁻¹ B` with a triangle T of A: `D[ε] = −T⁻¹ (M ∘ ε) Z` in `A`, from `T Z = B`, where M is 1 in the entries of A
+/// that are read; `B̄ = T⁻ᵀ Z̄`, a solve with the other triangle of Aᵀ. [G §2.3.1]
+pub(super) const TRIANGULAR_SOLVE: [Rule; 2] = [
+    Frechet(|at, e| -at.y.tape().apply(at.op, &[at.a, read(at.op, e) * at.y])),
+    Linear(|at, y_bar| at.y.tape().apply(mirrored(at.op), &[at.a.t(), y_bar])),
+];
+
+/// What a triangular solve reads of a matrix.
+fn read(op: Op, x: Var<'_>) -> Var<'_> {
+    match op {
+        Op::TriangularSolve { upper: false, unit: false } => x.tril(),
+        Op::TriangularSolve { upper: true, unit: false } => x.triu(),
+        Op::TriangularSolve { upper: false, unit: true } => x.strict_tril(),
+        Op::TriangularSolve { upper: true, unit: true } => x.strict_triu(),
+        _ => x,
+    }
+}
+
+/// The same solve with the other triangle.
+fn mirrored(op: Op) -> Op {
+    match op {
+        Op::TriangularSolve { upper, unit } => Op::TriangularSolve { upper: !upper, unit },
+        op => op,
+    }
+}
+
+/// `K = L Lᵀ`: `D L[ε] = L Φ(L⁻¹ ε L⁻ᵀ)` for a symmetric ε, where `Φ(X) = ½ (tril(X) + tril(X, −1))` takes the lower
+/// triangle and halves the diagonal, from `L⁻¹ ε L⁻ᵀ = L⁻¹ L̇ + (L⁻¹ L̇)ᵀ`. [Smith, J. Comput. Graph. Stat. 4 (1995) 134;
+/// Murray, arXiv:1602.07527]
+pub(super) const CHOLESKY: [Rule; 1] = [Frechet(|at, e| {
+    let x = at.y.solve_lower(at.y.solve_lower(e).t()).t();
+    0.5 * at.y * (x.tril() + x.strict_tril())
+})];
 
 /// `det A`: `D[ε] = det(A) ⟨A⁻ᵀ, ε⟩`, Jacobi's formula. [G §2.2.4; MN §8.3]
 pub(super) const DET: [Rule; 1] = [Frechet(|at, e| at.y * at.a.inv().t().inner(e))];

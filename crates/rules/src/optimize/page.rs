@@ -263,6 +263,11 @@ impl<'t> Page<'t> {
                 if self.is_frozen(i) || node.args.iter().zip(&args).all(same) {
                     return var;
                 }
+                // What was known to be symmetric, as it was written, may not look so any more.
+                let unknown = |arg: &Var<'t>| arg.structure() == Structure::General;
+                if node.op == Op::Cholesky && args.iter().any(unknown) {
+                    return var;
+                }
                 self.tape.apply(node.op, &args)
             };
             let harmless = |new: &Var<'t>| !self.makes_a_variable(*new, &parts.borrow());
