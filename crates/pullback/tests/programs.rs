@@ -79,12 +79,30 @@ fn grow<'t>(tape: &'t Tape, pool: &mut Vec<Var<'t>>, (op, first, second): Step) 
         35 => (a * a.t()).diagonal(),
         36 => a.tanh() * (a.t() * a).diagonal().diag() / rows as f64,
         37 => regular() + a.row_sums().cos().diag(),
+        38 => a.select_rows(&[rows - 1, 0, rows / 2]),
+        39 => tape.selection(&[cols / 2, 0], cols) * a.t(),
+        40 => (a.t() * a).strict_tril() + a.sin().cumulative_sums().t() * a.tanh(),
+        41 => a.t().tril() + a.triu().t().tanh(),
+        42 => a.reshape((cols, rows)),
+        43 => tape.stack_cols(&[a, like().tanh(), a * (a.t() * a).triu() / rows as f64]),
+        44 => (0.9 * a.sin()).asin() + a.tanh().tan(),
+        45 => (0.9 * a.tanh()).acos() - a.cos().sinh(),
+        46 => (0.9 * a.sin()).atanh().hadamard(like().tanh().cosh()),
+        47 => a.asinh() + like().atan(),
+        48 => (a.square() + 1.5).acosh(),
+        49 => (a.square() + 0.5).log2() - (a.square() + 0.5).log10(),
+        50 => (a.square() + 0.5).cbrt() + a.tanh().exp_m1(),
+        51 => a.erf() - like().erfc(),
+        52 => (a.tanh() + 2.0).ln_gamma() + (a.tanh() + 1.5).digamma(),
+        53 => a.atan2(like().square() + 1.0).hypot(a.cos() + 2.0),
+        54 => a.sin().max(like().tanh() + 3.0).min(a.tanh() + 5.0) - 3.0,
+        55 => a.keep(like().cos().less(a.sin() + 3.0)).tanh(),
         _ => -a,
     };
     pool.push(grown);
 }
 
-const OPS: u8 = 39;
+const OPS: u8 = 57;
 
 /// The inputs, and all expressions grown from them.
 fn expressions<'t>(tape: &'t Tape, program: &Random) -> (Vec<Var<'t>>, Vec<Var<'t>>) {
