@@ -39,7 +39,7 @@ pub(crate) fn polygamma(n: u32, x: f64) -> f64 {
     let pole = x <= 0.0 && x == x.floor();
     match n {
         _ if x.is_nan() || x == f64::NEG_INFINITY => f64::NAN,
-        _ if pole && n % 2 == 0 => f64::NAN,
+        _ if pole && n.is_multiple_of(2) => f64::NAN,
         _ if pole => f64::INFINITY,
         0 if x > 0.0 => digamma(x),
         // ψ(x) = ψ(1 − x) − π cot πx (DLMF 5.5.4), with the part of x that matters, which is exact.
@@ -57,7 +57,7 @@ pub(crate) fn polygamma(n: u32, x: f64) -> f64 {
 
 /// `(−1)ⁿ⁺¹`
 fn sign(n: u32) -> f64 {
-    if n % 2 == 0 { -1.0 } else { 1.0 }
+    if n.is_multiple_of(2) { -1.0 } else { 1.0 }
 }
 
 /// `ψ(x)` of a positive number.
@@ -82,7 +82,7 @@ fn power(n: u32, x: f64) -> f64 {
         return factorial / x.powi(n as i32 + 1);
     }
     let s = f64::from(n) + 1.0;
-    let sign = if n % 2 == 0 { x.signum() } else { 1.0 };
+    let sign = if n.is_multiple_of(2) { x.signum() } else { 1.0 };
     sign * (libm::lgamma(s) - s * x.abs().ln()).exp()
 }
 
