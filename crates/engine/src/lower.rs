@@ -552,7 +552,7 @@ impl<'g> Lowering<'g> {
                 let Value { alpha, view: a } = self.value(x);
                 plain(self.emit(id, shape, Kernel::Triangle { a, part, alpha }))
             }
-            (Op::Hadamard | Op::Quotient | Op::ScaleBy | Op::Map(_), _) => plain(self.pass(id)),
+            (Op::Hadamard | Op::Quotient | Op::ScaleBy | Op::Map(_) | Op::Zip(_), _) => plain(self.pass(id)),
             (Op::Inner | Op::Trace | Op::Norm, _) => plain(self.reduction(id, 1.0, id)),
             (Op::LogSumExp, &[a]) => {
                 let a = self.value(a);
@@ -917,12 +917,12 @@ impl<'g> Lowering<'g> {
                 Step::Div(c / d, a, b)
             }
             (Op::Map(f), &[arg]) if inside => {
-                let (c, mut x) = self.step(arg, root, pass);
-                if c != 1.0 {
-                    pass.steps.push((Step::Scale(c, x), Some(arg)));
-                    x = Arg::Step(pass.steps.len() - 1);
-                }
+                let x = self.scaled_step(arg, root, pass);
                 Step::Map(f, x)
+            }
+            (Op::Zip(f), &[a, b]) if inside => {
+                let (a, b) = (self.scaled_step(a, root, pass), self.scaled_step(b, root, pass));
+                Step::Zip(f, a, b)
             }
             _ => {
                 let Value { alpha, view } = self.value(id);
@@ -931,6 +931,16 @@ impl<'g> Lowering<'g> {
         };
         pass.steps.push((step, Some(id)));
         (1.0, Arg::Step(pass.steps.len() - 1))
+    }
+
+    /// The same, with the coefficient in a step of its own.
+    fn scaled_step(&mut self, id: NodeId, root: NodeId, pass: &mut Elementwise) -> Arg {
+        let (c, x) = self.step(id, root, pass);
+        if c == 1.0 {
+            return x;
+        }
+        pass.steps.push((Step::Scale(c, x), Some(id)));
+        Arg::Step(pass.steps.len() - 1)
     }
 
     fn operand(&mut self, view: View, pass: &mut Elementwise) -> Arg {

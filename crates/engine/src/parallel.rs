@@ -11,7 +11,7 @@ use crate::kernels::tile::BLOCK;
 use crate::kernels::{product, transpose};
 use crate::plan::{Buffer, Elementwise, Group, Instruction, Kernel, Slot, Step};
 use faer::{MatMut, MatRef};
-use pullback_tape::{Function, Shape};
+use pullback_tape::{Binary, Function, Shape};
 use smallvec::SmallVec;
 use std::ops::Range;
 
@@ -80,7 +80,7 @@ fn copy_work(entries: usize, number: usize) -> usize {
 fn pass_work(pass: &Elementwise, dst: Shape, number: usize) -> usize {
     let cost = |step: &Step| match step {
         Step::Map(Function::Square | Function::Abs | Function::Relu | Function::Step, _) => TRANSFER,
-        Step::Map(..) => 4 * TRANSFER,
+        Step::Map(..) | Step::Zip(Binary::Atan2 | Binary::Hypot, ..) => 4 * TRANSFER,
         _ => TRANSFER,
     };
     scaled(entries(dst).saturating_mul(pass.steps.iter().map(|(step, _)| cost(step)).sum()), number)

@@ -2,7 +2,7 @@
 
 use crate::brief::Stretches;
 use crate::kernels::arrange::Triangle;
-use pullback_tape::{Function, Graph, Indices, NodeId, Shape};
+use pullback_tape::{Binary, Function, Graph, Indices, NodeId, Shape};
 use smallvec::SmallVec;
 use std::ops::Range;
 
@@ -105,6 +105,7 @@ pub(crate) enum Step {
     /// `c a / b`
     Div(f64, Arg, Arg),
     Map(Function, Arg),
+    Zip(Binary, Arg, Arg),
 }
 
 /// A chain of elementwise operations in one pass. The last step is the result.

@@ -1,8 +1,10 @@
+use crate::kernels::elementwise::combine;
 use crate::kernels::functions::{self, Digits};
+use crate::kernels::gamma;
 use crate::kernels::lanes::Lanes;
 use crate::machine::Runs;
 use faer::traits::RealField;
-use pullback_tape::Function;
+use pullback_tape::{Binary, Function};
 
 mod sealed {
     pub trait Sealed {}
@@ -23,6 +25,14 @@ mod sealed {
 /// | `powf` | 1.5 | 0.51 |
 /// | `tanh`, `sigmoid`, `softplus` | 2.5 | 0.51 |
 /// | `log_cosh` | 4.5 | 0.51 |
+/// | `exp_m1`, `log2`, `log10`, `cbrt`, `sinh`, `cosh`, `erf` | 2 | 0.51 |
+/// | `asinh`, `acosh`, `atanh` | 3 | 0.51 |
+/// | `erfc` | 3 | 0.51 |
+/// | `tan`, `asin`, `acos`, `atan` | those of std | 0.51 |
+///
+/// `ln_gamma` and `polygamma` are computed in double precision, too: of positive numbers with an error of a few units in the
+/// last place of the value or of 1, whichever is larger; between the poles of a negative number relative to the larger terms
+/// of which the value is the difference.
 ///
 /// The others are exactly rounded. Where a processor lacks AVX2 and FMA they are computed by std's functions, which are
 /// about as accurate.
@@ -56,6 +66,10 @@ pub trait Scalar:
     #[doc(hidden)]
     fn map<const FUSED: bool>(f: Function, x: &[Self], out: &mut [Self]);
 
+    /// `out = f(a, b)`, entry by entry; all of the same length.
+    #[doc(hidden)]
+    fn zip(f: Binary, a: &[Self], b: &[Self], out: &mut [Self]);
+
     /// `x = exp x`, entry by entry.
     #[doc(hidden)]
     fn exp_in_place<const FUSED: bool>(x: &mut [Self]);
@@ -66,6 +80,12 @@ fn each<T: Copy>(x: &[T], out: &mut [T], f: impl Fn(T) -> T) {
     for (out, &x) in out.iter_mut().zip(x) {
         *out = f(x);
     }
+}
+
+/// `out = f(x)`, computed in double precision.
+#[inline(always)]
+fn doubly<T: Scalar>(x: &[T], out: &mut [T], f: impl Fn(f64) -> f64) {
+    each(x, out, |x| T::from_f64(f(x.to_f64())));
 }
 
 /// `out = fused(x)` or `out = std(x)`.
@@ -210,6 +230,44 @@ macro_rules! scalar {
                         } else {
                             size + (-2.0 * size).exp().ln_1p() - std::$T::consts::LN_2
                         }
+                    }),
+                    Function::ExpM1 => doubly(x, out, f64::exp_m1),
+                    Function::Log2 => doubly(x, out, f64::log2),
+                    Function::Log10 => doubly(x, out, f64::log10),
+                    Function::Cbrt => doubly(x, out, f64::cbrt),
+                    Function::Tan => doubly(x, out, f64::tan),
+                    Function::Asin => doubly(x, out, f64::asin),
+                    Function::Acos => doubly(x, out, f64::acos),
+                    Function::Atan => doubly(x, out, f64::atan),
+                    Function::Sinh => doubly(x, out, f64::sinh),
+                    Function::Cosh => doubly(x, out, f64::cosh),
+                    // Those of std lose digits where they are small. That of libm is not NaN for −10⁹.
+                    Function::Asinh => doubly(x, out, libm::asinh),
+                    Function::Acosh => doubly(x, out, |x| if x < 1.0 { f64::NAN } else { libm::acosh(x) }),
+                    Function::Atanh => doubly(x, out, libm::atanh),
+                    Function::Erf => doubly(x, out, libm::erf),
+                    Function::Erfc => doubly(x, out, libm::erfc),
+                    Function::LnGamma => doubly(x, out, gamma::ln_gamma),
+                    Function::Polygamma(n) => doubly(x, out, |x| gamma::polygamma(n, x)),
+                }
+            }
+
+            // As above, a NaN passes through.
+            #[inline(always)]
+            fn zip(f: Binary, a: &[$T], b: &[$T], out: &mut [$T]) {
+                match f {
+                    Binary::Max => combine(a, b, out, |a, b| if a >= b || a.is_nan() { a } else { b }),
+                    Binary::Min => combine(a, b, out, |a, b| if a <= b || a.is_nan() { a } else { b }),
+                    Binary::Atan2 => combine(a, b, out, $T::atan2),
+                    // That of C is infinite with an infinite argument, even if the other one is NaN.
+                    Binary::Hypot => combine(a, b, out, |a, b| {
+                        if a.is_nan() || b.is_nan() { a + b } else { a.hypot(b) }
+                    }),
+                    Binary::Less => combine(a, b, out, |a, b| {
+                        if a < b { 1.0 } else if a >= b { 0.0 } else { a + b }
+                    }),
+                    Binary::Keep => combine(a, b, out, |a, b| {
+                        if b.is_nan() { b } else if b == 0.0 { 0.0 } else { a }
                     }),
                 }
             }

@@ -597,6 +597,29 @@ const CASES: &[Case] = &[
         |t, d| (3.0 * t.c(d)).quotient(-2.0 * t.p(d)),
         |g, _| zip(&g["C"], &g["P"], |c, p| -1.5 * c / p),
     ),
+    entry("max", |t, d| t.c(d).max(t.x(d)), |g, _| zip(&g["C"], &g["X"], f64::max)),
+    entry("min", |t, d| t.c(d).min(t.x(d)), |g, _| zip(&g["C"], &g["X"], f64::min)),
+    entry("atan2", |t, d| t.c(d).atan2(t.x(d)), |g, _| zip(&g["C"], &g["X"], f64::atan2)),
+    entry(
+        "hypot",
+        |t, d| t.c(d).hypot(-3.0 * t.x(d)),
+        |g, _| zip(&g["C"], &g["X"], |c, x| (c * c + 9.0 * x * x).sqrt()),
+    ),
+    entry(
+        "less",
+        |t, d| t.c(d).less(t.x(d)),
+        |g, _| zip(&g["C"], &g["X"], |c, x| if c < x { 1.0 } else { 0.0 }),
+    ),
+    entry(
+        "keep",
+        |t, d| t.c(d).keep(t.x(d).step()),
+        |g, _| zip(&g["C"], &g["X"], |c, x| if x > 0.0 { c } else { 0.0 }),
+    ),
+    entry(
+        "select",
+        |t, d| (2.0 * t.c(d)).select(t.x(d).step(), t.x(d).t().t().square()),
+        |g, _| zip(&g["C"], &g["X"], |c, x| if x > 0.0 { 2.0 * c } else { x * x }),
+    ),
     entry("ratio", |t, _| t.s() / t.input("Pt", (1, 1)), |g, _| zip(&g["Ps"], &g["Pt"], |s, t| s / t)),
     entry(
         "column added",
@@ -1396,6 +1419,24 @@ fn reference(f: Function, x: f64) -> f64 {
         // cosh x − 1 = 2 sinh²(x/2)
         Function::LogCosh if x.abs() > 20.0 => x.abs() - std::f64::consts::LN_2,
         Function::LogCosh => (2.0 * (0.5 * x).sinh().powi(2)).ln_1p(),
+        Function::ExpM1 => x.exp_m1(),
+        Function::Log2 => x.log2(),
+        Function::Log10 => x.log10(),
+        Function::Cbrt => x.cbrt(),
+        Function::Tan => x.tan(),
+        Function::Asin => x.asin(),
+        Function::Acos => x.acos(),
+        Function::Atan => x.atan(),
+        Function::Sinh => x.sinh(),
+        Function::Cosh => x.cosh(),
+        Function::Asinh => libm::asinh(x),
+        Function::Acosh if x < 1.0 => f64::NAN,
+        Function::Acosh => libm::acosh(x),
+        Function::Atanh => libm::atanh(x),
+        Function::Erf => libm::erf(x),
+        Function::Erfc => libm::erfc(x),
+        Function::LnGamma => libm::lgamma(x),
+        Function::Polygamma(_) => f64::NAN,
     }
 }
 
@@ -1427,7 +1468,8 @@ fn values<T: Scalar>(f: Function, samples: &[T]) -> Vec<T> {
 }
 
 fn assert_accurate<T: Scalar>(ulps: f64) {
-    for f in Function::all() {
+    // The derivatives of ln Γ have tests of their own.
+    for f in Function::all().into_iter().filter(|f| !matches!(f, Function::Polygamma(_))) {
         let samples: Vec<T> = samples().into_iter().map(T::from_f64).collect();
         for (x, got) in samples.iter().zip(values(f, &samples)) {
             // NaN passes through everything but x⁰.
@@ -1474,6 +1516,34 @@ fn functions_at_their_limits() {
     assert_eq!(at(Function::Ln1p, 1e-20), 1e-20);
     assert_eq!((at(Function::PseudoRecip, 0.0), at(Function::PseudoRecip, -0.0)), (0.0, 0.0));
     assert_eq!(at(Function::Powf(Literal::new(1.5)), 4.0), 8.0);
+}
+
+/// What is special: ties, zeros, infinite entries, and NaN.
+#[test]
+fn pairs_at_their_limits() {
+    let (inf, nan) = (f64::INFINITY, f64::NAN);
+    let of = |f: fn(Var<'static>, Var<'static>) -> Var<'static>, a: f64, b: f64| {
+        let tape: &'static Tape = Box::leak(Box::new(Tape::new()));
+        let (x, y) = (tape.input("x", (1, 1)), tape.input("y", (1, 1)));
+        let mut program = Program::<f64>::compile(&[f(x, y)]).unwrap();
+        let (a, b) = (Mat::full(1, 1, a), Mat::full(1, 1, b));
+        program.run(&[("x", a.as_ref()), ("y", b.as_ref())]).unwrap().get(0).unwrap()[(0, 0)]
+    };
+    for f in [Var::max, Var::min, Var::atan2, Var::hypot, Var::less] {
+        assert!(of(f, nan, 1.0).is_nan() && of(f, 1.0, nan).is_nan() && of(f, inf, nan).is_nan());
+    }
+    assert_eq!((of(Var::max, -inf, 2.0), of(Var::min, inf, 2.0)), (2.0, 2.0));
+    assert!((of(Var::hypot, 3e200, 4e200) / 5e200 - 1.0).abs() < 4.0 * f64::EPSILON);
+    assert_eq!(of(Var::hypot, -inf, 1.0), inf);
+    assert_eq!((of(Var::less, 1.0, 1.0), of(Var::less, -inf, inf)), (0.0, 1.0));
+    assert_eq!((of(Var::keep, nan, 0.0), of(Var::keep, inf, -0.0)), (0.0, 0.0));
+    assert_eq!((of(Var::keep, inf, 0.5), of(Var::keep, 3.0, -1.0)), (inf, 3.0));
+    assert!(of(Var::keep, 1.0, nan).is_nan());
+    // √x where x is not negative, else x, without a NaN; and with an infinite coefficient.
+    let root = |x: Var<'static>, y| x.sqrt().select(y, x);
+    assert_eq!((of(root, -4.0, 0.0), of(root, 4.0, 1.0)), (-4.0, 2.0));
+    let infinite = |x: Var<'static>, y| (x / 0.0).select(y, x);
+    assert_eq!((of(infinite, 4.0, 0.0), of(infinite, 4.0, 1.0)), (4.0, inf));
 }
 
 #[test]

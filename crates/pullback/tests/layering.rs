@@ -10,7 +10,7 @@ const MAY_USE: [(&str, &[&str]); 4] = [
     ("tape", &["smallvec", "thiserror"]),
     ("rules", &["pullback-tape", "thiserror"]),
     // rayon and rustix: only if asked for.
-    ("engine", &["pullback-tape", "faer", "pulp", "rayon", "rustix", "smallvec", "thiserror"]),
+    ("engine", &["pullback-tape", "faer", "libm", "pulp", "rayon", "rustix", "smallvec", "thiserror"]),
     ("pullback", &["pullback-tape", "pullback-rules", "pullback-engine", "faer", "thiserror"]),
 ];
 

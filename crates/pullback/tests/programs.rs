@@ -88,12 +88,24 @@ fn grow<'t>(tape: &'t Tape, pool: &mut Vec<Var<'t>>, (op, first, second): Step) 
         44 => regular().solve_lower(a) - regular().t().solve_upper(a),
         45 => regular().solve_unit_lower(regular().solve_unit_upper(a)),
         46 => (a * a.t() + tape.identity(rows)).cholesky(),
+        47 => (0.9 * a.sin()).asin() + a.tanh().tan(),
+        48 => (0.9 * a.tanh()).acos() - a.cos().sinh(),
+        49 => (0.9 * a.sin()).atanh().hadamard(like().tanh().cosh()),
+        50 => (a.asinh() + like().atan()).reshape((cols, rows)),
+        51 => (a.square() + 1.5).acosh(),
+        52 => (a.square() + 0.5).log2() - (a.square() + 0.5).log10(),
+        53 => ((a.square() + 0.5).cbrt() + a.tanh().exp_m1()).reshape((cols, rows)),
+        54 => (a.erf() - like().erfc()).reshape((cols, rows)),
+        55 => (a.tanh() + 2.0).ln_gamma() + (a.tanh() + 1.5).digamma(),
+        56 => a.atan2(like().square() + 1.0).hypot(a.cos() + 2.0),
+        57 => a.sin().max(like().tanh() + 3.0).min(a.tanh() + 5.0) - 3.0,
+        58 => a.keep(like().cos().less(a.sin() + 3.0)).tanh(),
         _ => -a,
     };
     pool.push(grown);
 }
 
-const OPS: u8 = 48;
+const OPS: u8 = 60;
 
 /// The inputs, and all expressions grown from them.
 fn expressions<'t>(tape: &'t Tape, program: &Random) -> (Vec<Var<'t>>, Vec<Var<'t>>) {

@@ -7,7 +7,7 @@
 
 use crate::graph::{Graph, Node, NodeId};
 use crate::op::Function;
-use crate::write::{Style, head, write};
+use crate::write::{Style, digits, head, write};
 use crate::{Op, Shape, Structure, Var};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -303,6 +303,7 @@ impl Page<'_> {
             (Op::Quotient, &[a, b]) if scalar(b) => Form::Over(Box::new(of(a)), Box::new(of(b))),
             (Op::Quotient, &[a, b]) => Form::Entrywise('⊘', vec![self.form(a, t), self.form(b, t)]),
             (Op::Map(f), &[x]) => self.map(f, x, t),
+            (Op::Zip(f), &[a, b]) => Form::Call(f.name().to_owned(), vec![of(a), of(b)]).transposed(t),
             (Op::LogSumExp, &[x]) => Form::call("logsumexp", of(x)).transposed(t),
             (Op::Softmax, &[x]) => Form::call("softmax", of(x)).transposed(t),
             (Op::Inverse, &[x]) => inverse(of(x), t),
@@ -379,12 +380,24 @@ impl Page<'_> {
             Function::Abs if scalar => Form::Abs(Box::new(arg())),
             Function::Sigmoid => Form::call("σ", arg()).transposed(t),
             Function::LogCosh => Form::call("log cosh", arg()).transposed(t),
+            Function::LnGamma => Form::call("ln Γ", arg()).transposed(t),
+            Function::Polygamma(n) => Form::call(&polygamma(n), arg()).transposed(t),
             Function::Clamp(low, high) | Function::Inside(low, high) => {
                 let args = vec![arg(), Form::Number(low.value()), Form::Number(high.value())];
                 Form::Call(f.name().to_owned(), args).transposed(t)
             }
             f => Form::call(f.name(), arg()).transposed(t),
         }
+    }
+}
+
+/// `ψ`, `ψ′`, `ψ″`, `ψ⁽³⁾`, ….
+fn polygamma(n: u32) -> String {
+    match n {
+        0 => "ψ".to_owned(),
+        1 => "ψ′".to_owned(),
+        2 => "ψ″".to_owned(),
+        n => format!("ψ⁽{}⁾", digits(&n.to_string())),
     }
 }
 

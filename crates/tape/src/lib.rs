@@ -27,7 +27,7 @@ mod write;
 
 pub use error::Error;
 pub use graph::{Args, Graph, Node, NodeId};
-pub use op::{Function, Indices, Literal, Name, Op, Slot};
+pub use op::{Binary, Function, Indices, Literal, Name, Op, Slot};
 pub use shape::Shape;
 pub use structure::{Declaration, Structure};
 pub use tape::Tape;

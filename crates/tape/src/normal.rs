@@ -6,7 +6,7 @@
 
 use crate::formula;
 use crate::graph::{Args, Graph, Node, NodeId};
-use crate::op::{Function, Indices, Literal, Name};
+use crate::op::{Binary, Function, Indices, Literal, Name};
 use crate::structure;
 use crate::{Declaration, Error, Op, Shape, Slot, Structure};
 use smallvec::{SmallVec, smallvec};
@@ -320,6 +320,11 @@ impl Recorder {
                 None => (self.op(b) == Op::Ones).then_some(a),
             },
             (Op::Map(f), &[x]) => self.map(f, x, at),
+            (Op::Zip(Binary::Keep), &[x, mask]) => match self.op(mask) {
+                Op::Ones => Some(x),
+                _ if self.is_zero(x) || self.is_zero(mask) => Some(self.zeros(shape, at)),
+                _ => None,
+            },
             (Op::Norm, &[x]) if self.shape(x).is_empty() => Some(self.scalar(0.0, at)),
             (Op::Norm, &[x]) if self.is_scalar(x) => {
                 Some(self.normal(Op::Map(Function::Abs), args, shape, at))
@@ -351,6 +356,10 @@ impl Recorder {
 
     /// `f(…, c s X, …) = c s f(…, X, …)` in every multilinear slot, and `f(…, 0, …) = 0`.
     fn pull_scalars(&mut self, op: Op, args: &[NodeId], shape: Shape, at: At) -> Option<NodeId> {
+        // An infinite factor would make a NaN of what is not kept.
+        if op == Op::Zip(Binary::Keep) {
+            return None;
+        }
         let mut core = Args::from_slice(args);
         let mut c = 1.0;
         let mut factors = Args::new();
@@ -384,7 +393,8 @@ impl Recorder {
     /// `f(Xᵀ, Yᵀ) = f(X, Y)ᵀ` for what acts entrywise, `f(Xᵀ, Yᵀ) = f(X, Y)` for invariants.
     fn pull_transpose(&mut self, op: Op, args: &[NodeId], shape: Shape, at: At) -> Option<NodeId> {
         let invariant = matches!(op, Op::Trace | Op::Diagonal | Op::Inner | Op::Norm | Op::Det | Op::LogDet);
-        let equivariant = matches!(op, Op::Add | Op::Hadamard | Op::Quotient | Op::Map(_) | Op::Inverse);
+        let equivariant =
+            matches!(op, Op::Add | Op::Hadamard | Op::Quotient | Op::Map(_) | Op::Zip(_) | Op::Inverse);
         if !(invariant || equivariant) || !self.all_flip(args) {
             return None;
         }

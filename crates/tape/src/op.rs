@@ -100,6 +100,8 @@ pub enum Op {
     Quotient,
     /// A function of one variable on every entry.
     Map(Function),
+    /// A function of two variables on every pair of entries.
+    Zip(Binary),
     /// `log Σᵢ exp aᵢⱼ` of every column.
     LogSumExp,
     /// `exp aᵢⱼ / Σᵢ exp aᵢⱼ` in every column.
@@ -138,7 +140,10 @@ pub enum Op {
 /// | `Exp` | `eˣ` | `eˣ` |
 /// | `Ln` | `ln x` | `1/x` |
 /// | `Ln1p` | `ln(1 + x)` | `1/(1 + x)` |
+/// | `ExpM1` | `eˣ − 1` | `eˣ` |
+/// | `Log2`, `Log10` | `ln x / ln 2`, `ln x / ln 10` | `1/(x ln 2)`, `1/(x ln 10)` |
 /// | `Sqrt` | `√x` | `½ (√x)⁺` |
+/// | `Cbrt` | `∛x` | `⅓ ((∛x)²)⁺` |
 /// | `Square` | `x²` | `2x` |
 /// | `Powf(p)` | `xᵖ` | `p xᵖ⁻¹` |
 /// | `Recip` | `1/x` | `−1/x²` |
@@ -149,11 +154,25 @@ pub enum Op {
 /// | `Sigmoid` | `σ(x) = 1/(1 + e⁻ˣ)` | `σ(x) − σ(x)²` |
 /// | `Softplus` | `ln(1 + eˣ)` | `σ(x)` |
 /// | `Sin`, `Cos` | `sin x`, `cos x` | `cos x`, `−sin x` |
+/// | `Tan` | `tan x` | `1 + tan² x` |
+/// | `Asin`, `Acos` | `arcsin x`, `arccos x` | `(√(1 − x²))⁺`, `−(√(1 − x²))⁺` |
+/// | `Atan` | `arctan x` | `1/(1 + x²)` |
+/// | `Sinh`, `Cosh` | `sinh x`, `cosh x` | `cosh x`, `sinh x` |
+/// | `Asinh` | `arsinh x` | `1/√(x² + 1)` |
+/// | `Acosh` | `arcosh x` | `(√(x² − 1))⁺` |
+/// | `Atanh` | `artanh x` | `1/(1 − x²)` |
+/// | `Erf` | `erf x = 2/√π ∫₀ˣ e^{−t²} dt` | `2/√π e^{−x²}` |
+/// | `Erfc` | `erfc x = 1 − erf x` | `−2/√π e^{−x²}` |
+/// | `LnGamma` | `ln \|Γ(x)\|` | `ψ(x)` |
+/// | `Polygamma(n)` | `ψ⁽ⁿ⁾(x)`, the derivative of order n + 1 of `ln Γ` | `ψ⁽ⁿ⁺¹⁾(x)` |
 /// | `Relu` | `max(x, 0)` | `step x` |
 /// | `Step` | 1 where `x > 0`, else 0 | 0 |
 /// | `Clamp(l, h)` | `min(max(x, l), h)` | `inside(x, l, h)` |
 /// | `Inside(l, h)` | 1 where `l ≤ x ≤ h`, else 0 | 0 |
 /// | `LogCosh` | `ln cosh x` | `tanh x` |
+///
+/// What `x⁺` is good for: where a slope is infinite (`√x` and `∛x` at 0, `arcsin x`, `arccos x` and `arcosh x` where they
+/// end), the derivative is 0, so that a gradient stays finite.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs)] // The table above documents them at one glance.
 pub enum Function {
@@ -177,6 +196,23 @@ pub enum Function {
     Clamp(Literal, Literal),
     Inside(Literal, Literal),
     LogCosh,
+    ExpM1,
+    Log2,
+    Log10,
+    Cbrt,
+    Tan,
+    Asin,
+    Acos,
+    Atan,
+    Sinh,
+    Cosh,
+    Asinh,
+    Acosh,
+    Atanh,
+    Erf,
+    Erfc,
+    LnGamma,
+    Polygamma(u32),
 }
 
 impl Function {
@@ -203,11 +239,28 @@ impl Function {
             Function::Clamp(..) => "clamp",
             Function::Inside(..) => "inside",
             Function::LogCosh => "log_cosh",
+            Function::ExpM1 => "exp_m1",
+            Function::Log2 => "log2",
+            Function::Log10 => "log10",
+            Function::Cbrt => "cbrt",
+            Function::Tan => "tan",
+            Function::Asin => "asin",
+            Function::Acos => "acos",
+            Function::Atan => "atan",
+            Function::Sinh => "sinh",
+            Function::Cosh => "cosh",
+            Function::Asinh => "asinh",
+            Function::Acosh => "acosh",
+            Function::Atanh => "atanh",
+            Function::Erf => "erf",
+            Function::Erfc => "erfc",
+            Function::LnGamma => "ln_gamma",
+            Function::Polygamma(_) => "polygamma",
         }
     }
 
     /// One of every function, parameters filled in: for tests that walk the list.
-    pub fn all() -> [Function; 20] {
+    pub fn all() -> [Function; 39] {
         let half = Literal::new(0.5);
         [
             Function::Exp,
@@ -230,7 +283,68 @@ impl Function {
             Function::Clamp(Literal::new(-0.5), half),
             Function::Inside(Literal::new(-0.5), half),
             Function::LogCosh,
+            Function::ExpM1,
+            Function::Log2,
+            Function::Log10,
+            Function::Cbrt,
+            Function::Tan,
+            Function::Asin,
+            Function::Acos,
+            Function::Atan,
+            Function::Sinh,
+            Function::Cosh,
+            Function::Asinh,
+            Function::Acosh,
+            Function::Atanh,
+            Function::Erf,
+            Function::Erfc,
+            Function::LnGamma,
+            Function::Polygamma(0),
+            Function::Polygamma(1),
+            Function::Polygamma(2),
         ]
+    }
+}
+
+/// The elementwise functions of [`Op::Zip`].
+///
+/// | function | value | derivatives |
+/// |---|---|---|
+/// | `Max` | the larger of a and b | 1 for the larger one, 0 for the other; if both are equal, 1 for a |
+/// | `Min` | the smaller of a and b | 1 for the smaller one, 0 for the other; if both are equal, 1 for a |
+/// | `Atan2` | the angle of the point (b, a) | `b/(a² + b²)`, `−a/(a² + b²)`; at the origin 0 |
+/// | `Hypot` | `√(a² + b²)` | `a/y`, `b/y`; at the origin 0 |
+/// | `Less` | 1 where `a < b`, else 0 | 0 |
+/// | `Keep` | a where `b ≠ 0`, else 0, whatever a is | `keep(ε, b)`, 0 |
+///
+/// A NaN in either argument is one in the result, but for what `Keep` does not keep.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs)] // The table above documents them at one glance.
+pub enum Binary {
+    Max,
+    Min,
+    Atan2,
+    Hypot,
+    Less,
+    Keep,
+}
+
+impl Binary {
+    /// The name in formulas and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Binary::Max => "max",
+            Binary::Min => "min",
+            Binary::Atan2 => "atan2",
+            Binary::Hypot => "hypot",
+            Binary::Less => "less",
+            Binary::Keep => "keep",
+        }
+    }
+
+    /// Every function: for tests that walk the list.
+    pub const fn all() -> [Binary; 6] {
+        [Binary::Max, Binary::Min, Binary::Atan2, Binary::Hypot, Binary::Less, Binary::Keep]
     }
 }
 
@@ -271,6 +385,7 @@ impl Op {
             Op::Hadamard => "hadamard",
             Op::Quotient => "quotient",
             Op::Map(f) => f.name(),
+            Op::Zip(f) => f.name(),
             Op::LogSumExp => "log_sum_exp",
             Op::Softmax => "softmax",
             Op::Inverse => "inverse",
@@ -288,7 +403,7 @@ impl Op {
 
     /// One of every op, with an arbitrary literal, function, name, shape and order: for tests that walk the list.
     pub fn all(name: Name) -> Vec<Op> {
-        vec![
+        let mut ops = vec![
             Op::Input(name),
             Op::Symbol(name),
             Op::Scalar(Literal::new(1.5)),
@@ -325,7 +440,9 @@ impl Op {
             Op::Opaque { name, order: 0 },
             Op::Opaque { name, order: 1 },
             Op::Opaque { name, order: 2 },
-        ]
+        ];
+        ops.extend(Binary::all().map(Op::Zip));
+        ops
     }
 
     /// Number of arguments.
@@ -359,6 +476,7 @@ impl Op {
             | Op::Inner
             | Op::Hadamard
             | Op::Quotient
+            | Op::Zip(_)
             | Op::Solve
             | Op::TriangularSolve { .. } => 2,
             Op::Opaque { order, .. } => {
@@ -378,6 +496,7 @@ impl Op {
     pub const fn slot(self, slot: usize) -> Slot {
         match self {
             Op::Add => Slot::Jointly,
+            Op::Zip(Binary::Keep) => [Slot::Multilinear, Slot::Nonlinear][(slot > 0) as usize],
             Op::Scale(_)
             | Op::ScaleBy
             | Op::MatMul
@@ -403,6 +522,7 @@ impl Op {
             | Op::Triangle { .. }
             | Op::Norm
             | Op::Map(_)
+            | Op::Zip(_)
             | Op::LogSumExp
             | Op::Softmax
             | Op::Inverse
@@ -414,7 +534,7 @@ impl Op {
 
     /// Whether the op acts entry by entry on operands of its own shape.
     pub const fn is_elementwise(self) -> bool {
-        matches!(self, Op::Add | Op::Scale(_) | Op::Hadamard | Op::Quotient | Op::Map(_))
+        matches!(self, Op::Add | Op::Scale(_) | Op::Hadamard | Op::Quotient | Op::Map(_) | Op::Zip(_))
     }
 
     /// Whether the two arguments may change places.
@@ -449,6 +569,7 @@ impl Op {
             Op::Add => same(a == b, "plus").map(|()| a),
             Op::Hadamard => same(a == b, "entrywise times").map(|()| a),
             Op::Quotient => same(a == b, "entrywise over").map(|()| a),
+            Op::Zip(_) => same(a == b, "and").map(|()| a),
             Op::ScaleBy if a.is_scalar() => Ok(b),
             Op::ScaleBy => Err(format!("a matrix is scaled by a 1×1, not by a {a}")),
             Op::MatMul => same(a.cols == b.rows, "times").map(|()| Shape::new(a.rows, b.cols)),

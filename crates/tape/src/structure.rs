@@ -1,7 +1,7 @@
 //! What is known of a matrix from how it is written.
 
 use crate::graph::{Graph, NodeId};
-use crate::op::Function;
+use crate::op::{Binary, Function};
 use crate::{Op, Shape};
 use smallvec::SmallVec;
 
@@ -103,14 +103,27 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         Op::Inner if args.len() == 2 && args[0] == args[1] => Semidefinite,
         Op::Det if a == Definite => Definite,
         Op::Map(f) if shape.is_scalar() => match f {
-            Function::Exp | Function::Softplus | Function::Sigmoid => Definite,
+            Function::Exp | Function::Softplus | Function::Sigmoid | Function::Cosh | Function::Erfc => {
+                Definite
+            }
+            Function::Acos | Function::Acosh => Semidefinite,
             Function::Square | Function::Sqrt | Function::Abs | Function::Relu | Function::Step => {
                 a.max(Semidefinite)
             }
-            Function::Recip | Function::PseudoRecip => a,
+            // What has the sign of its argument.
+            Function::Recip | Function::PseudoRecip | Function::ExpM1 | Function::Cbrt | Function::Sinh => a,
+            Function::Atan | Function::Asinh | Function::Erf => a,
             _ => Symmetric,
         },
         Op::Map(_) => a.unsigned(),
+        Op::Zip(f) if shape.is_scalar() => match f {
+            Binary::Max => a.max(b),
+            Binary::Min => a.min(b),
+            Binary::Hypot | Binary::Less => Semidefinite,
+            Binary::Keep => a.min(Semidefinite),
+            Binary::Atan2 => Symmetric,
+        },
+        Op::Zip(_) => a.min(b).unsigned(),
         _ => General,
     };
     if shape.is_scalar() { known.max(Symmetric) } else { known }

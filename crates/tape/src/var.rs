@@ -1,5 +1,5 @@
 use crate::graph::{Node, NodeId};
-use crate::op::{Function, Literal};
+use crate::op::{Binary, Function, Literal};
 use crate::{Error, Op, Shape, Structure, Tape};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::panic::Location;
@@ -487,6 +487,72 @@ impl<'t> Var<'t> {
         self.map(Function::Inside(Literal::new(low), Literal::new(high)))
     }
 
+    /// `xᵖ` on every entry with an integer p: [`powf`](Var::powf), which is real for negative entries then.
+    ///
+    /// # Derivative
+    /// `p xᵖ⁻¹`
+    #[track_caller]
+    pub fn powi(self, p: i32) -> Var<'t> {
+        self.powf(f64::from(p))
+    }
+
+    /// The digamma function `ψ(x)` on every entry, the derivative of [`ln_gamma`](Var::ln_gamma).
+    ///
+    /// # Derivative
+    /// `ψ′(x)`, see [`polygamma`](Var::polygamma)
+    #[track_caller]
+    pub fn digamma(self) -> Var<'t> {
+        self.polygamma(0)
+    }
+
+    /// The polygamma function `ψ⁽ⁿ⁾(x)` on every entry: the derivative of order n of `ψ`, and of order n + 1 of `ln Γ`. At the
+    /// poles 0, −1, −2, … it is ∞ for odd n, where both sides tend to it, and NaN for even n.
+    ///
+    /// # Derivative
+    /// `ψ⁽ⁿ⁺¹⁾(x)`
+    #[track_caller]
+    pub fn polygamma(self, n: u32) -> Var<'t> {
+        self.map(Function::Polygamma(n))
+    }
+
+    /// The sigmoid linear unit `x σ(x)` on every entry.
+    ///
+    /// # Derivative
+    /// `σ(x) + x (σ(x) − σ(x)²)`
+    #[track_caller]
+    pub fn silu(self) -> Var<'t> {
+        self.hadamard(self.sigmoid())
+    }
+
+    /// The Gaussian error linear unit `x Φ(x)` on every entry, with `Φ(x) = ½ erfc(−x/√2)`, which keeps its digits where it is
+    /// small.
+    ///
+    /// # Derivative
+    /// `Φ(x) + x e^{−x²/2} / √(2π)`
+    #[track_caller]
+    pub fn gelu(self) -> Var<'t> {
+        self.hadamard(0.5 * (-std::f64::consts::FRAC_1_SQRT_2 * self).erfc())
+    }
+
+    /// `self` where the condition is not 0, `other` elsewhere: `keep(X, C) + keep(Y, 1[C = 0])`. What is not chosen may be
+    /// infinite or NaN, in the value and in the derivative. A condition comes from [`less`](Var::less), [`step`](Var::step),
+    /// [`inside`](Var::inside) or an input; where it is NaN, so is the result.
+    ///
+    /// ```
+    /// use pullback_tape::Tape;
+    /// let tape = Tape::new();
+    /// let (x, y) = (tape.input("X", (3, 2)), tape.input("Y", (3, 2)));
+    /// let larger = x.select(y.less(x), y);
+    /// assert_eq!(larger.to_string(), "keep(X, less(Y, X)) + keep(Y, inside(less(Y, X), 0, 0))");
+    /// ```
+    ///
+    /// # Derivative
+    /// `ε` where chosen, else 0; 0 in the condition.
+    #[track_caller]
+    pub fn select(self, condition: Var<'t>, other: Var<'t>) -> Var<'t> {
+        self.keep(condition) + other.keep(condition.inside(0.0, 0.0))
+    }
+
     /// `c X`.
     #[track_caller]
     fn scaled(self, c: f64) -> Var<'t> {
@@ -531,6 +597,44 @@ elementwise! {
     relu Relu "max(x, 0)" "1 where x > 0, else 0";
     step Step "1 where x > 0, else 0" "0";
     log_cosh LogCosh "ln cosh x" "tanh x";
+    exp_m1 ExpM1 "eˣ − 1" "eˣ";
+    log2 Log2 "ln x / ln 2" "1/(x ln 2)";
+    log10 Log10 "ln x / ln 10" "1/(x ln 10)";
+    cbrt Cbrt "∛x" "⅓ (∛x)⁻², and 0 at 0";
+    tan Tan "tan x" "1 + tan² x";
+    asin Asin "arcsin x" "1/√(1 − x²), and 0 at ±1";
+    acos Acos "arccos x" "−1/√(1 − x²), and 0 at ±1";
+    atan Atan "arctan x" "1/(1 + x²)";
+    sinh Sinh "sinh x" "cosh x";
+    cosh Cosh "cosh x" "sinh x";
+    asinh Asinh "arsinh x" "1/√(x² + 1)";
+    acosh Acosh "arcosh x" "1/√(x² − 1), and 0 at 1";
+    atanh Atanh "artanh x" "1/(1 − x²)";
+    erf Erf "erf x = 2/√π ∫₀ˣ e^{−t²} dt" "2/√π e^{−x²}";
+    erfc Erfc "erfc x = 1 − erf x" "−2/√π e^{−x²}";
+    ln_gamma LnGamma "ln |Γ(x)|" "ψ(x)";
+}
+
+/// One method for each elementwise function of two matrices of the same shape.
+macro_rules! pairwise {
+    ($($method:ident $function:ident $value:literal $derivative:literal;)*) => {
+        impl<'t> Var<'t> {$(
+            #[doc = concat!($value, ", for every entry x and the entry y of `other`, which has the same shape.\n\n# Derivative\n", $derivative)]
+            #[track_caller]
+            pub fn $method(self, other: Var<'t>) -> Var<'t> {
+                self.binary(Op::Zip(Binary::$function), other)
+            }
+        )*}
+    };
+}
+
+pairwise! {
+    max Max "The larger one of x and y" "`ε` for the larger one, 0 for the other; if both are equal, `ε` for x.";
+    min Min "The smaller one of x and y" "`ε` for the smaller one, 0 for the other; if both are equal, `ε` for x.";
+    atan2 Atan2 "The angle of the point (y, x), between −π and π" "`y ε / (x² + y²)`, `−x ε / (x² + y²)`; 0 at the origin.";
+    hypot Hypot "`√(x² + y²)`, safe against overflow" "`x ε / √(x² + y²)`, `y ε / √(x² + y²)`; 0 at the origin, a subgradient.";
+    less Less "1 where x < y, else 0" "0";
+    keep Keep "x where y is not 0, and 0 where it is, even if x is infinite or NaN" "`ε` where y is not 0, else 0; 0 in y.";
 }
 
 impl<'t> Add for Var<'t> {

@@ -174,7 +174,7 @@ pub(crate) fn number(c: f64, style: Style) -> String {
 }
 
 /// Superscript digits.
-fn digits(text: &str) -> String {
+pub(crate) fn digits(text: &str) -> String {
     let raise = |c: char| match c {
         '-' => '⁻',
         '1' => '¹',
@@ -213,9 +213,27 @@ fn function_name(name: &str, style: Style) -> String {
         return name.to_owned();
     }
     match name {
-        "exp" | "ln" | "tanh" | "sin" | "cos" | "det" => format!("\\{name}"),
+        "exp" | "ln" | "tanh" | "sin" | "cos" | "tan" | "sinh" | "cosh" | "det" | "max" | "min" => {
+            format!("\\{name}")
+        }
+        "asin" | "acos" | "atan" => format!("\\arc{}", &name[1..]),
+        "log2" => "\\log_{2}".to_owned(),
+        "log10" => "\\log_{10}".to_owned(),
+        "ln Γ" => "\\ln\\Gamma".to_owned(),
+        "ψ" => "\\psi".to_owned(),
+        "ψ′" => "\\psi'".to_owned(),
+        "ψ″" => "\\psi''".to_owned(),
         "log cosh" => "\\log\\cosh".to_owned(),
         "σ" => "\\sigma".to_owned(),
+        name if name.starts_with("ψ⁽") => {
+            let order = name.chars().filter_map(|c| match c {
+                '¹' => Some('1'),
+                '²' => Some('2'),
+                '³' => Some('3'),
+                c => (u32::from(c).checked_sub(0x2070)).and_then(|d| char::from_digit(d, 10)),
+            });
+            format!("\\psi^{{({})}}", order.collect::<String>())
+        }
         name => format!("\\operatorname{{{}}}", name.replace('_', "\\_")),
     }
 }

@@ -132,6 +132,10 @@ fn identities_that_are_recorded() {
         (|on| on.zeros() * on.X(), |on| on.0.zeros((4, 5))),
         (|on| on.zeros().hadamard(on.S()), |on| on.zeros()),
         (|on| on.S().hadamard(on.ones()), |on| on.S()),
+        (|on| on.S().keep(on.ones()), |on| on.S()),
+        (|on| on.S().keep(on.zeros()), |on| on.zeros()),
+        (|on| on.A().t().max(on.B().t()), |on| on.A().max(on.B()).t()),
+        (|on| on.A().t().tan(), |on| on.A().tan().t()),
         (|on| on.S().quotient(on.ones()), |on| on.S()),
         (|on| 0.0 * on.S(), |on| on.zeros()),
         (|on| 1.0 * on.S(), |on| on.S()),
@@ -358,6 +362,14 @@ fn formulas_are_written_as_by_a_person() {
         ("σ(S X)", |on| (on.S() * on.X()).sigmoid()),
         ("log cosh(A)", |on| on.A().log_cosh()),
         ("clamp(A, −1, 0.3)", |on| on.A().clamp(-1.0, 0.3)),
+        ("ln Γ(A) + ψ(A) + ψ′(A) + ψ⁽³⁾(A)", |on| {
+            on.A().ln_gamma() + on.A().digamma() + on.A().polygamma(1) + on.A().polygamma(3)
+        }),
+        ("erf(A) ∘ atanh(A)", |on| on.A().erf().hadamard(on.A().atanh())),
+        ("A∘³", |on| on.A().powi(3)),
+        ("A ∘ σ(A)", |on| on.A().silu()),
+        ("max(A, B) + atan2(B, A)", |on| on.A().max(on.B()) + on.B().atan2(on.A())),
+        ("keep(A, less(A, B))", |on| on.A().keep(on.A().less(on.B()))),
         ("tanh(S tanh(T x))", |on| (on.S() * (on.T() * on.x()).tanh()).tanh()),
         ("L(A)", |on| on.0.function("L", on.A())),
     ]);
@@ -423,6 +435,10 @@ fn names_in_latex() {
         (r"\lVert A - B \rVert^{2}", |on| (on.A() - on.B()).norm_squared()),
         (r"\langle A, B \rangle", |on| on.A().inner(on.B())),
         (r"A \circ B", |on| on.A().hadamard(on.B())),
+        (r"\arcsin(A) + \max(A, B)", |on| on.A().asin() + on.A().max(on.B())),
+        (r"\ln\Gamma(A) + \psi'(A) + \psi^{(3)}(A) + \log_{10}(A)", |on| {
+            on.A().ln_gamma() + on.A().polygamma(1) + on.A().polygamma(3) + on.A().log10()
+        }),
         (r"A \oslash B", |on| on.A().quotient(on.B())),
         (r"\frac{s + t}{s}", |on| (on.s() + on.t()) / on.s()),
         (r"S^{-1} X", |on| on.S().solve(on.X())),
@@ -550,6 +566,7 @@ fn every_misfit_is_told() {
         (x * a, "*", "X A", "4×5 times 3×4 do not conform"),
         (a * a, "*", "A A", "3×4 times 3×4 do not conform"),
         (a.hadamard(x), "hadamard", "A ∘ X", "3×4 entrywise times 4×5 do not conform"),
+        (a.max(x), "max", "max(A, X)", "3×4 and 4×5 do not conform"),
         (a.quotient(x), "quotient", "A ⊘ X", "3×4 entrywise over 4×5 do not conform"),
         (a.inner(x), "inner", "⟨A, X⟩", "3×4 inner product with 4×5 do not conform"),
         (a.trace(), "trace", "tr(A)", "3×4 is not square"),
@@ -827,6 +844,7 @@ fn no_operator_panics() {
             [a.kron(b), a.outer(b), tape.stack_rows(&[a, b]), tape.stack_cols(&[a, b, a])]
                 .into_iter()
                 .for_each(&mut see);
+            [a.max(b), a.atan2(b), a.keep(b), a.select(b, a)].into_iter().for_each(&mut see);
             [a.add_col(b), a.add_row(b), a.mul_col(b), a.mul_row(b)].into_iter().for_each(&mut see);
         }
     }

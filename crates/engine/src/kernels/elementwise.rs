@@ -329,7 +329,9 @@ impl<'a, T: Scalar> Apply<'a, T> {
     fn new<'s: 'a>(step: &'a Step, of: impl Fn(Arg) -> &'s [T], out: &'a mut [T]) -> Self {
         let (a, b) = match *step {
             Step::Scale(_, a) | Step::Map(_, a) => (of(a), &[][..]),
-            Step::Add(_, a, _, b) | Step::Mul(_, a, b) | Step::Div(_, a, b) => (of(a), of(b)),
+            Step::Add(_, a, _, b) | Step::Mul(_, a, b) | Step::Div(_, a, b) | Step::Zip(_, a, b) => {
+                (of(a), of(b))
+            }
         };
         Apply { step, a, b, out }
     }
@@ -366,12 +368,13 @@ impl<T: Scalar> Loop for Apply<'_, T> {
                 combine(a, b, out, |a, b| c * a / b);
             }
             Step::Map(f, _) => T::map::<FUSED>(f, a, out),
+            Step::Zip(f, ..) => T::zip(f, a, b, out),
         }
     }
 }
 
 #[inline(always)]
-fn combine<T: Scalar>(a: &[T], b: &[T], out: &mut [T], f: impl Fn(T, T) -> T) {
+pub(crate) fn combine<T: Copy>(a: &[T], b: &[T], out: &mut [T], f: impl Fn(T, T) -> T) {
     for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
         *out = f(a, b);
     }

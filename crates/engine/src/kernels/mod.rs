@@ -5,6 +5,7 @@ pub(crate) mod elementwise;
 pub(crate) mod factor;
 pub(crate) mod fixed;
 pub(crate) mod functions;
+pub(crate) mod gamma;
 pub(crate) mod lanes;
 pub(crate) mod product;
 pub(crate) mod reduce;

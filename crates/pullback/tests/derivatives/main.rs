@@ -123,6 +123,7 @@ fn every_case_in_f32() {
 fn key(op: Op) -> String {
     match op {
         Op::Map(f) => format!("map {}", f.name()),
+        Op::Zip(f) => format!("zip {}", f.name()),
         Op::Opaque { order, .. } => format!("function of order {order}"),
         op => op.name().to_owned(),
     }

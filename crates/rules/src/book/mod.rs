@@ -85,6 +85,7 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::LogSumExp => &reductions::LOG_SUM_EXP,
         Op::Softmax => &reductions::SOFTMAX,
         Op::Map(_) => &elementwise::MAP,
+        Op::Zip(f) => elementwise::zip(f),
         Op::Inverse => &solves::INVERSE,
         Op::Solve => &solves::SOLVE,
         Op::TriangularSolve { .. } => &solves::TRIANGULAR_SOLVE,
