@@ -43,7 +43,7 @@ type Binary = for<'t> fn(Var<'t>, Var<'t>) -> Var<'t>;
 type Bindings<'m> = [(&'m str, MatRef<'m, f64>)];
 
 /// Losses with their gradients, as a rule book would write them.
-const PROGRAMS: [(&str, Build); 5] = [
+const PROGRAMS: [(&str, Build); 6] = [
     ("deep linear network", |t| {
         let weights: Vec<_> = (0..6).map(|k| t.input(&format!("W{k}"), (24, 24))).collect();
         let (x, y) = (t.input("X", (24, 40)), t.input("Y", (24, 40)));
@@ -99,6 +99,24 @@ const PROGRAMS: [(&str, Build); 5] = [
             sum.inner(chain),
             (d + 2.0 * t.identity(17)).trace(),
             sum.row_means().repeat_cols(5),
+        ]
+    }),
+    ("parts, triangles and factors", |t| {
+        let (a, d) = (t.input("A", (17, 9)), t.input("D", (17, 17)));
+        let lower = (a * a.t() + t.identity(17)).cholesky();
+        let heavy = d.tanh() + 20.0 * t.identity(17);
+        let rows = a.select_rows(&[16, 3, 3, 0]);
+        vec![
+            lower,
+            lower.solve_lower(a.exp()),
+            heavy.t().solve_upper(a),
+            heavy.solve_unit_lower(a * 0.01),
+            t.stack_rows(&[rows, a, 2.0 * a.slice(4..9, ..)]),
+            t.selection(&[2, 2, 5, 11], 17).t() * rows,
+            d.tril() * a.cumulative_sums() - d.strict_triu() * a,
+            a.vec().reshape((9, 17)),
+            a.slice(..3, ..2).kron(d.slice(.., 15..)),
+            a.max(0.5 * a.sin()).hypot(a).atan2(a.less(0.1 * t.ones((17, 9)))),
         ]
     }),
     ("large", |t| {

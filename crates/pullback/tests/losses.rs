@@ -241,6 +241,42 @@ fn kinks() {
     assert!(relu.order.is_infinite() || !relu.passes(), "{relu}");
 }
 
+/// Where there is no derivative, or an infinite one, the gradient is what the documentation says, and finite.
+#[test]
+fn gradients_at_kinks() {
+    type Build = for<'t> fn(Var<'t>, Var<'t>) -> Var<'t>;
+    let cases: [(&str, Build, [f64; 2], [f64; 2]); 16] = [
+        ("abs", |x, _| x.abs(), [0.0, 0.0], [0.0, 0.0]),
+        ("relu", |x, _| x.relu(), [0.0, 0.0], [0.0, 0.0]),
+        ("clamp", |x, _| x.clamp(-1.0, 1.0), [1.0, 0.0], [1.0, 0.0]),
+        ("norm", |x, _| x.norm(), [0.0, 0.0], [0.0, 0.0]),
+        ("sqrt", |x, _| x.sqrt(), [0.0, 0.0], [0.0, 0.0]),
+        ("cbrt", |x, _| x.cbrt(), [0.0, 0.0], [0.0, 0.0]),
+        ("asin", |x, _| x.asin(), [1.0, 0.0], [0.0, 0.0]),
+        ("acos", |x, _| x.acos(), [-1.0, 0.0], [0.0, 0.0]),
+        ("acosh", |x, _| x.acosh(), [1.0, 0.0], [0.0, 0.0]),
+        ("max", |x, y| x.max(y), [2.0, 2.0], [1.0, 0.0]),
+        ("min", |x, y| x.min(y), [2.0, 2.0], [1.0, 0.0]),
+        ("hypot", |x, y| x.hypot(y), [0.0, 0.0], [0.0, 0.0]),
+        ("atan2", |x, y| x.atan2(y), [0.0, 0.0], [0.0, 0.0]),
+        ("less", |x, y| x.less(y), [2.0, 2.0], [0.0, 0.0]),
+        ("what is not chosen", |x, y| y.select(x.step(), (x - 1.0).ln()), [1.0, 3.0], [0.0, 1.0]),
+        ("nor in the derivative", |x, y| y.select(1.0 - x.step(), x.ln()), [0.0, 3.0], [0.0, 1.0]),
+    ];
+    for (name, build, at, wanted) in cases {
+        let tape = Tape::new();
+        let (x, y) = (tape.input("x", (1, 1)), tape.input("y", (1, 1)));
+        let (x_at, y_at) = (Mat::full(1, 1, at[0]), Mat::full(1, 1, at[1]));
+        // Both are read, and neither changes the gradients.
+        let loss = build(x, y) + (x + y) - (x + y).exp().ln();
+        let bound = [("x", x_at.as_ref()), ("y", y_at.as_ref())];
+        let (_, found) = value_and_gradients(loss, &[x, y], &bound).unwrap();
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!((found[(0, 0)] - wanted).abs() < 1e-15, "{name}: {} instead of {wanted}", found[(0, 0)]);
+        }
+    }
+}
+
 #[test]
 fn testers_report_on_matrices_and_intermediates() {
     let tape = Tape::new();

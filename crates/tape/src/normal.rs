@@ -14,6 +14,9 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 
+/// What is kept by a mask.
+const KEEP: Op = Op::Zip(Binary::Keep);
+
 type At = &'static Location<'static>;
 
 /// A tape's contents. A result of `Err(i)` stands for the mistake `errors[i]`.
@@ -315,12 +318,17 @@ impl Recorder {
             },
             (Op::Inner, &[a, b]) => self.inner(a, b, at),
             (Op::Hadamard, &[a, b]) => self.hadamard(a, b, at),
+            (Op::Quotient, &[a, b]) if self.pair(a, KEEP).is_some() => {
+                let (x, mask) = self.pair(a, KEEP).unwrap_or((a, b));
+                let quotient = self.normal(op, &[x, b], shape, at);
+                Some(self.normal(KEEP, &[quotient, mask], shape, at))
+            }
             (Op::Quotient, &[a, b]) => match self.literal(b) {
                 Some(c) => Some(self.scale(1.0 / c, a, at)),
                 None => (self.op(b) == Op::Ones).then_some(a),
             },
             (Op::Map(f), &[x]) => self.map(f, x, at),
-            (Op::Zip(Binary::Keep), &[x, mask]) => match self.op(mask) {
+            (KEEP, &[x, mask]) => match self.op(mask) {
                 Op::Ones => Some(x),
                 _ if self.is_zero(x) || self.is_zero(mask) => Some(self.zeros(shape, at)),
                 _ => None,
@@ -357,7 +365,7 @@ impl Recorder {
     /// `f(…, c s X, …) = c s f(…, X, …)` in every multilinear slot, and `f(…, 0, …) = 0`.
     fn pull_scalars(&mut self, op: Op, args: &[NodeId], shape: Shape, at: At) -> Option<NodeId> {
         // An infinite factor would make a NaN of what is not kept.
-        if op == Op::Zip(Binary::Keep) {
+        if op == KEEP {
             return None;
         }
         let mut core = Args::from_slice(args);
@@ -497,6 +505,11 @@ impl Recorder {
         }
         if s == x {
             return self.intern(Op::Map(Function::Square), &[s], Shape::SCALAR, at);
+        }
+        if shape.is_scalar()
+            && let Some(id) = self.kept(s, x, Op::ScaleBy, at)
+        {
+            return id;
         }
         match self.pair(x, Op::ScaleBy) {
             Some((t, y)) if !shape.is_scalar() => {
@@ -663,6 +676,19 @@ impl Recorder {
         }
     }
 
+    /// `A ∘ keep(B, M) = keep(A ∘ B, M)`: what is not kept is 0 then, even where A is infinite or NaN. So a derivative
+    /// that is not finite stays where the value was not chosen.
+    fn kept(&mut self, a: NodeId, b: NodeId, product: Op, at: At) -> Option<NodeId> {
+        let (a, x, mask) = match (self.pair(a, KEEP), self.pair(b, KEEP)) {
+            (_, Some((x, mask))) => (a, x, mask),
+            (Some((x, mask)), None) => (b, x, mask),
+            (None, None) => return None,
+        };
+        let shape = self.shape(x);
+        let kept = self.normal(product, &[a, x], shape, at);
+        Some(self.normal(KEEP, &[kept, mask], shape, at))
+    }
+
     fn hadamard(&mut self, a: NodeId, b: NodeId, at: At) -> Option<NodeId> {
         match (self.op(a), self.op(b)) {
             _ if self.is_scalar(a) => Some(self.scale_by(a, b, at)),
@@ -677,6 +703,7 @@ impl Recorder {
             }
             _ if a == b && self.is_mask(a) => Some(a),
             _ if a == b => Some(self.intern(Op::Map(Function::Square), &[a], self.shape(a), at)),
+            _ if self.op(a) == KEEP || self.op(b) == KEEP => self.kept(a, b, Op::Hadamard, at),
             _ if self.is_mask(a) && self.pair(b, Op::Hadamard).is_some_and(|(x, y)| x == a || y == a) => {
                 Some(b)
             }
