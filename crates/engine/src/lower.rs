@@ -41,7 +41,7 @@ struct Value {
 pub(crate) struct Target {
     /// The size of a number, in bytes.
     pub(crate) number: usize,
-    /// Whether there is more than one thread.
+    /// The number of threads to run on.
     pub(crate) threads: usize,
     /// Whether values may be computed again to save memory.
     pub(crate) recompute: bool,

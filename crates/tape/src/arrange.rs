@@ -181,7 +181,7 @@ impl<'t> Var<'t> {
         self.row(i).col(j)
     }
 
-    /// The same entries, column by column, in another shape. Costs nothing where the result can be seen as it is stored.
+    /// The same entries, column by column, in another shape: a copy, O(mn).
     ///
     /// # Derivative
     /// `reshape(ε)`

@@ -1,12 +1,16 @@
 use crate::{Case, Dims, Domain, SHAPES, SQUARE};
 use pullback::prelude::*;
 
-fn of<'t>(tape: &'t Tape, (m, _, n): Dims, f: impl Fn(Var<'t>) -> Var<'t>) -> (Var<'t>, Vec<Var<'t>>) {
+pub(crate) fn of<'t>(
+    tape: &'t Tape,
+    (m, _, n): Dims,
+    f: impl Fn(Var<'t>) -> Var<'t>,
+) -> (Var<'t>, Vec<Var<'t>>) {
     let a = tape.input("A", (m, n));
     (f(a), vec![a])
 }
 
-const fn case(
+pub(crate) const fn case(
     name: &'static str,
     shapes: &'static [Dims],
     build: for<'t> fn(&'t Tape, Dims) -> (Var<'t>, Vec<Var<'t>>),

@@ -1,18 +1,5 @@
-use crate::{Case, Dims, Domain, SHAPES, SQUARE};
-use pullback::prelude::*;
-
-fn of<'t>(tape: &'t Tape, (m, _, n): Dims, f: impl Fn(Var<'t>) -> Var<'t>) -> (Var<'t>, Vec<Var<'t>>) {
-    let a = tape.input("A", (m, n));
-    (f(a), vec![a])
-}
-
-const fn case(
-    name: &'static str,
-    shapes: &'static [Dims],
-    build: for<'t> fn(&'t Tape, Dims) -> (Var<'t>, Vec<Var<'t>>),
-) -> Case {
-    Case { name, domain: Domain::Any, shapes, build }
-}
+use crate::reductions::{case, of};
+use crate::{Case, SHAPES, SQUARE};
 
 /// From the last to the first, and the first once more.
 fn around(len: usize) -> Vec<usize> {
