@@ -3,7 +3,7 @@
 
 use crate::cost::Kind;
 use crate::failure::Failure;
-use crate::kernels::eigen;
+use crate::kernels::{eigen, symmetric_function};
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::{MatMut, MatRef};
@@ -15,6 +15,11 @@ pub(crate) enum Routine {
     /// All factors of a matrix, one behind the other in a column.
     Decompose(Decomposition),
     Spectral(Spectral),
+    /// With the eigenvalues and eigenvectors in the place of the matrix.
+    SymmetricFunction {
+        order: u32,
+        columns: u32,
+    },
 }
 
 /// A decomposition whose factors are values of their own.
@@ -55,6 +60,8 @@ impl Routine {
         match self {
             Routine::Decompose(Decomposition::Eigen) => "eigendecomposition",
             Routine::Spectral(_) => "beside a spectrum",
+            Routine::SymmetricFunction { order: 0, .. } => "function",
+            Routine::SymmetricFunction { .. } => "derivative of a function",
         }
     }
 
@@ -62,18 +69,26 @@ impl Routine {
         match self {
             Routine::Decompose(_) => Kind::Factorization,
             Routine::Spectral(_) => Kind::Elementwise,
+            Routine::SymmetricFunction { .. } => Kind::Product,
         }
     }
 
     /// Floating-point operations, to first order.
     pub(crate) fn flops(self, args: &[Shape]) -> u64 {
-        let rows = args.first().map_or(0, |a| a.rows) as u64;
+        let rows = args.last().map_or(0, |a| a.rows) as u64;
         let square = rows.saturating_mul(rows);
         let cube = square.saturating_mul(rows);
         match self {
             // Golub & Van Loan, *Matrix Computations*, 4th ed., §8.3.
             Routine::Decompose(Decomposition::Eigen) => cube.saturating_mul(9),
             Routine::Spectral(_) => square.saturating_mul(2),
+            Routine::SymmetricFunction { order: 0, .. } => cube,
+            // Four products for the first direction, two for each of the others, and the divided differences.
+            Routine::SymmetricFunction { order, .. } => {
+                let tuples = (0..=order).fold(1u64, |tuples, _| tuples.saturating_mul(rows));
+                let products = cube.saturating_mul(4 * (u64::from(order) + 1));
+                products.saturating_add(tuples.saturating_mul(u64::from(order) * u64::from(order)))
+            }
         }
     }
 
@@ -82,6 +97,10 @@ impl Routine {
         match self {
             Routine::Decompose(Decomposition::Eigen) => eigen::eigen_scratch::<T>(rows),
             Routine::Spectral(_) => StackReq::EMPTY,
+            Routine::SymmetricFunction { order, .. } => {
+                let n = args.last().map_or(0, |last| last.rows);
+                symmetric_function::scratch::<T>(n, order as usize)
+            }
         }
     }
 
@@ -96,6 +115,12 @@ impl Routine {
             (Routine::Decompose(Decomposition::Eigen), &[a]) => eigen::eigen(dst, a, stack),
             (Routine::Spectral(spectral), &[spectrum, x]) => {
                 kernels::spectrum::spectral(dst, spectral, spectrum, x)
+            }
+            (Routine::SymmetricFunction { order, columns }, [eigen, others @ ..]) => {
+                let (columns, directions) = others.split_at(columns as usize);
+                debug_assert_eq!(directions.len(), order as usize);
+                symmetric_function::symmetric_function(dst, *eigen, columns, directions, stack);
+                Ok(())
             }
             // Every op has its arity.
             _ => Ok(()),
