@@ -118,7 +118,9 @@ pub(crate) fn kind(kernel: &Kernel) -> Kind {
         | Kernel::CumulativeSums { .. }
         | Kernel::Trace { .. }
         | Kernel::Norm { .. }
-        | Kernel::LogSumExp { .. } => Kind::Reduction,
+        | Kernel::LogSumExp { .. }
+        | Kernel::ColMax { .. }
+        | Kernel::ColArgmax { .. } => Kind::Reduction,
         Kernel::Factorize { .. } => Kind::Factorization,
         Kernel::Solve { .. }
         | Kernel::TriangularSolve { .. }
@@ -163,6 +165,8 @@ pub(crate) fn name(kernel: &Kernel) -> &'static str {
         Kernel::Norm { .. } => "norm",
         Kernel::LogSumExp { .. } => "log-sum-exp",
         Kernel::Softmax { .. } => "softmax",
+        Kernel::ColMax { .. } => "maximum",
+        Kernel::ColArgmax { .. } => "argmax",
         Kernel::Factorize { .. } => "factorization",
         Kernel::Solve { .. } => "solve",
         Kernel::TriangularSolve { .. } => "triangular solve",
@@ -229,7 +233,7 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
         }
         Kernel::AddIdentity { .. } => result().rows as u64,
         Kernel::Inner { a, .. } | Kernel::Norm { a, .. } => all(a).saturating_mul(2),
-        Kernel::Sum { a, .. } => all(a),
+        Kernel::Sum { a, .. } | Kernel::ColMax { a } | Kernel::ColArgmax { a } => all(a),
         Kernel::Trace { a, .. } => sizes.view(a).rows as u64,
         Kernel::LogSumExp { a } => all(a).saturating_mul(3),
         Kernel::Softmax { a } => all(a).saturating_mul(4),
@@ -295,6 +299,8 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
         | Kernel::Norm { .. }
         | Kernel::LogSumExp { .. }
         | Kernel::Softmax { .. }
+        | Kernel::ColMax { .. }
+        | Kernel::ColArgmax { .. }
         | Kernel::Factorize { .. }
         | Kernel::Opaque { .. } => (0, entries(result)),
         Kernel::AddIdentity { .. } => (result.rows as u64, result.rows as u64),

@@ -506,6 +506,8 @@ impl<'p> Reader<'p> {
             }
             Kernel::LogSumExp { a } => format!("logsumexp({})", view(a)),
             Kernel::Softmax { a } => format!("softmax({})", view(a)),
+            Kernel::ColMax { a } => format!("colmax({})", view(a)),
+            Kernel::ColArgmax { a } => format!("argmax({})", view(a)),
             Kernel::Factorize { a, alpha, which } => {
                 let method = match self.plan.factorizations[*which].method {
                     Method::Lu => "LU",

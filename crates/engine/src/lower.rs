@@ -564,6 +564,16 @@ impl<'g> Lowering<'g> {
                 let a = self.applied(a, id);
                 plain(self.emit(id, shape, Kernel::Softmax { a }))
             }
+            (Op::ColMax, &[a]) => {
+                let a = self.value(a);
+                let a = self.applied(a, id);
+                plain(self.emit(id, shape, Kernel::ColMax { a }))
+            }
+            (Op::ColArgmax, &[a]) => {
+                let a = self.value(a);
+                let a = self.applied(a, id);
+                plain(self.emit(id, shape, Kernel::ColArgmax { a }))
+            }
             (Op::Inverse, &[a]) if self.node(a).structure == Structure::Definite => {
                 let dst = self.added(id, 1.0, None, id);
                 plain(self.completed(dst, id, id))

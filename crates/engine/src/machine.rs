@@ -380,6 +380,8 @@ impl<T: Scalar> Machine<'_, T> {
             }
             Kernel::LogSumExp { a } => reduce::log_sum_exp(to.matrix(), see(a), scratch.blocks),
             Kernel::Softmax { a } => reduce::softmax(to.matrix(), see(a), scratch.blocks),
+            Kernel::ColMax { a } => reduce::col_max(to.matrix(), see(a), scratch.blocks),
+            Kernel::ColArgmax { a } => reduce::col_argmax(to.matrix(), see(a), scratch.blocks),
             Kernel::SymmetricProduct { lhs, rhs, alpha, accumulate } => {
                 let (a, b) = (see(lhs), see(rhs));
                 symmetric_product(to.matrix(), *accumulate, a, b, T::from_f64(*alpha));

@@ -96,7 +96,9 @@ impl<T: Scalar> Memory<T> {
                 | Kernel::Inner { .. }
                 | Kernel::Norm { .. }
                 | Kernel::LogSumExp { .. }
-                | Kernel::Softmax { .. } => {
+                | Kernel::Softmax { .. }
+                | Kernel::ColMax { .. }
+                | Kernel::ColArgmax { .. } => {
                     blocks = blocks.max(reduce::SCRATCH);
                     StackReq::EMPTY
                 }

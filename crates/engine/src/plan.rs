@@ -198,6 +198,12 @@ pub(crate) enum Kernel {
     Softmax {
         a: View,
     },
+    ColMax {
+        a: View,
+    },
+    ColArgmax {
+        a: View,
+    },
     /// The lower triangle of `dst = alpha lhs rhs`, or of `dst += alpha lhs rhs`.
     SymmetricProduct {
         lhs: View,
@@ -337,6 +343,8 @@ impl Instruction {
             | Kernel::Norm { a, .. }
             | Kernel::LogSumExp { a }
             | Kernel::Softmax { a }
+            | Kernel::ColMax { a }
+            | Kernel::ColArgmax { a }
             | Kernel::TriangularSolve { a, .. }
             | Kernel::Factorize { a, .. } => [a].into_iter().for_each(visit),
             Kernel::Solve { .. }

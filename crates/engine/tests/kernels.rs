@@ -392,6 +392,17 @@ fn softmax(a: &Mat<f64>) -> Mat<f64> {
     Mat::from_fn(a.nrows(), a.ncols(), |i, j| (a[(i, j)] - log[(0, j)]).exp())
 }
 
+fn col_maxima(a: &Mat<f64>) -> Mat<f64> {
+    Mat::from_fn(1, a.ncols(), |_, j| (0..a.nrows()).fold(f64::NEG_INFINITY, |max, i| max.max(a[(i, j)])))
+}
+
+/// 1 where an entry is larger than those before it, and none behind it is larger.
+fn col_argmax(a: &Mat<f64>) -> Mat<f64> {
+    let first =
+        |i, j| (0..a.nrows()).all(|k| if k < i { a[(k, j)] < a[(i, j)] } else { a[(k, j)] <= a[(i, j)] });
+    Mat::from_fn(a.nrows(), a.ncols(), |i, j| f64::from(u8::from(first(i, j))))
+}
+
 // ---- every op --------------------------------------------------------------------------------------------
 
 struct Case {
@@ -862,6 +873,18 @@ const CASES: &[Case] = &[
         "softmax of a product",
         |t, d| (t.a(d) * t.b(d)).softmax(),
         |g, _| softmax(&mul(&g["A"], &g["B"])),
+    ),
+    product("maxima of columns", |t, d| t.c(d).col_maxima(), |g, _| col_maxima(&g["C"])),
+    product(
+        "maxima of rows",
+        |t, d| (-2.0 * t.c(d)).row_maxima(),
+        |g, _| t(&col_maxima(&times(-2.0, &t(&g["C"])))),
+    ),
+    product("argmax of columns", |t, d| t.c(d).col_argmax(), |g, _| col_argmax(&g["C"])),
+    product(
+        "argmax of rows",
+        |t, d| (-2.0 * t.c(d)).row_argmax(),
+        |g, _| t(&col_argmax(&times(-2.0, &t(&g["C"])))),
     ),
     // the identity
     square("X + I", |t, d| t.d(d) + t.identity(d.0), |g, d| add(&g["D"], &eye(d.0))),

@@ -14,11 +14,13 @@
 //! ```
 
 mod arrange;
+mod contract;
 mod error;
 mod formula;
 mod graph;
 mod normal;
 mod op;
+mod reduce;
 mod shape;
 mod structure;
 mod tape;

@@ -8,6 +8,7 @@
 mod algebra;
 mod elementwise;
 mod opaque;
+mod products;
 mod reductions;
 mod solves;
 mod structure;
@@ -98,7 +99,7 @@ fn run<T: Scalar>(case: &Case) -> Vec<String> {
 }
 
 fn all() -> Vec<&'static Case> {
-    [algebra::CASES, elementwise::CASES, reductions::CASES, solves::CASES, structure::CASES]
+    [algebra::CASES, elementwise::CASES, products::CASES, reductions::CASES, solves::CASES, structure::CASES]
         .into_iter()
         .flatten()
         .collect()
