@@ -103,7 +103,7 @@ fn grow<'t>(tape: &'t Tape, pool: &mut Vec<Var<'t>>, (op, first, second): Step) 
         // One row is far above the others, whatever the entries are: where two are equal, nothing is differentiable.
         59 => (a.sin() + tape.ones((rows, cols)).cumulative_sums() * 3.0).col_maxima().sin(),
         60 => (a.sin() + tape.ones((rows, cols)).cumulative_sums() * 3.0).col_argmax().hadamard(a).tanh(),
-        61 => (1.0 + 0.3 * a.sin()).col_products() - (1.0 + 0.3 * a.cos()).row_variances(0).sum(),
+        61 => a.row_variances(0).mean().tanh() * (1.0 + 0.3 * a.sin()).col_products(),
         62 => (a.tanh() + 2.0).norm_p(3.0) * a.cos(),
         63 => tape.einsum("ij,ij->j", &[a, like().sin()]).repeat_cols(rows),
         64 => (a.tanh() * a.t() / rows as f64).matrix_power(3).quadratic_form(a.tanh()).tanh(),
