@@ -5,6 +5,7 @@
 
 use crate::plan::{Buffer, Factorization, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
 use pullback_tape::Shape;
+use smallvec::SmallVec;
 
 /// Kinds of instructions, by what their flops are spent on.
 ///
@@ -32,6 +33,7 @@ use pullback_tape::Shape;
 /// | Cholesky's factor of n×n from packed factors | 0 |
 /// | inverse from LU, triangle of an inverse from Cholesky factors of n×n | `4/3 n³`, `2/3 n³` |
 /// | determinant, log-determinant from factors of n×n | `n`, `2n` |
+/// | eigenvalues and vectors of a symmetric n×n | `9n³` |
 /// | opaque function | 0: nobody knows |
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
@@ -118,9 +120,7 @@ pub(crate) fn kind(kernel: &Kernel) -> Kind {
         | Kernel::CumulativeSums { .. }
         | Kernel::Trace { .. }
         | Kernel::Norm { .. }
-        | Kernel::LogSumExp { .. }
-        | Kernel::ColMax { .. }
-        | Kernel::ColArgmax { .. } => Kind::Reduction,
+        | Kernel::LogSumExp { .. } => Kind::Reduction,
         Kernel::Factorize { .. } => Kind::Factorization,
         Kernel::Solve { .. }
         | Kernel::TriangularSolve { .. }
@@ -131,12 +131,14 @@ pub(crate) fn kind(kernel: &Kernel) -> Kind {
         Kernel::Copy { .. }
         | Kernel::AddIdentity { .. }
         | Kernel::Diagonal { .. }
+        | Kernel::Part { .. }
         | Kernel::Select { .. }
         | Kernel::Triangle { .. }
         | Kernel::LowerFactor { .. }
         | Kernel::Reshape { .. }
         | Kernel::Mirror { update: None } => Kind::Copy,
         Kernel::Mirror { update: Some(_) } => Kind::Product,
+        Kernel::Routine { routine, .. } => routine.kind(),
         Kernel::Opaque { .. } => Kind::Opaque,
     }
 }
@@ -165,8 +167,6 @@ pub(crate) fn name(kernel: &Kernel) -> &'static str {
         Kernel::Norm { .. } => "norm",
         Kernel::LogSumExp { .. } => "log-sum-exp",
         Kernel::Softmax { .. } => "softmax",
-        Kernel::ColMax { .. } => "maximum",
-        Kernel::ColArgmax { .. } => "argmax",
         Kernel::Factorize { .. } => "factorization",
         Kernel::Solve { .. } => "solve",
         Kernel::TriangularSolve { .. } => "triangular solve",
@@ -175,6 +175,8 @@ pub(crate) fn name(kernel: &Kernel) -> &'static str {
         Kernel::DefiniteInverse { accumulate: true, .. } => "inverse, added",
         Kernel::Det { .. } => "determinant",
         Kernel::LogDet { .. } => "log-determinant",
+        Kernel::Routine { routine, .. } => routine.name(),
+        Kernel::Part { .. } => "part",
         Kernel::Opaque { .. } => "function",
     }
 }
@@ -233,7 +235,7 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
         }
         Kernel::AddIdentity { .. } => result().rows as u64,
         Kernel::Inner { a, .. } | Kernel::Norm { a, .. } => all(a).saturating_mul(2),
-        Kernel::Sum { a, .. } | Kernel::ColMax { a } | Kernel::ColArgmax { a } => all(a),
+        Kernel::Sum { a, .. } => all(a),
         Kernel::Trace { a, .. } => sizes.view(a).rows as u64,
         Kernel::LogSumExp { a } => all(a).saturating_mul(3),
         Kernel::Softmax { a } => all(a).saturating_mul(4),
@@ -263,7 +265,11 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
         }
         Kernel::Det { factors, .. } => sizes.buffer(*factors).rows as u64,
         Kernel::LogDet { factors, .. } => times([2, sizes.buffer(*factors).rows]),
-        Kernel::Opaque { .. } => 0,
+        Kernel::Routine { routine, args } => {
+            let shapes: SmallVec<[Shape; 4]> = args.iter().map(|view| sizes.view(view)).collect();
+            routine.flops(&shapes)
+        }
+        Kernel::Part { .. } | Kernel::Opaque { .. } => 0,
     }
 }
 
@@ -290,6 +296,8 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
         | Kernel::CumulativeSums { .. }
         | Kernel::Reshape { .. }
         | Kernel::Diagonal { .. }
+        | Kernel::Routine { .. }
+        | Kernel::Part { .. }
         | Kernel::Elementwise(_)
         | Kernel::SumOf { .. }
         | Kernel::Copy { .. }
@@ -299,8 +307,6 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
         | Kernel::Norm { .. }
         | Kernel::LogSumExp { .. }
         | Kernel::Softmax { .. }
-        | Kernel::ColMax { .. }
-        | Kernel::ColArgmax { .. }
         | Kernel::Factorize { .. }
         | Kernel::Opaque { .. } => (0, entries(result)),
         Kernel::AddIdentity { .. } => (result.rows as u64, result.rows as u64),

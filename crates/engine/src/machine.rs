@@ -380,8 +380,6 @@ impl<T: Scalar> Machine<'_, T> {
             }
             Kernel::LogSumExp { a } => reduce::log_sum_exp(to.matrix(), see(a), scratch.blocks),
             Kernel::Softmax { a } => reduce::softmax(to.matrix(), see(a), scratch.blocks),
-            Kernel::ColMax { a } => reduce::col_max(to.matrix(), see(a), scratch.blocks),
-            Kernel::ColArgmax { a } => reduce::col_argmax(to.matrix(), see(a), scratch.blocks),
             Kernel::SymmetricProduct { lhs, rhs, alpha, accumulate } => {
                 let (a, b) = (see(lhs), see(rhs));
                 symmetric_product(to.matrix(), *accumulate, a, b, T::from_f64(*alpha));
@@ -440,6 +438,20 @@ impl<T: Scalar> Machine<'_, T> {
                 let pivots = &scratch.pivots[*which];
                 self.check_invertible(pivots, instruction)?;
                 to.matrix()[(0, 0)] = factor::log_det(factors(*packed), pivots);
+            }
+            Kernel::Routine { routine, args } => {
+                let args: SmallVec<[MatRef<'_, T>; 4]> = args.iter().map(see).collect();
+                routine.run(to.matrix(), &args, scratch.stack).map_err(|failure| {
+                    let (op, formula, location) = self.factorized(instruction);
+                    failure.error(op, formula, location)
+                })?;
+            }
+            Kernel::Part { a, start } => {
+                let (a, mut dst) = (see(a), to.matrix());
+                let rows = dst.nrows();
+                for j in 0..dst.ncols() {
+                    dst.rb_mut().col_mut(j).copy_from(a.col(0).subrows(start + j * rows, rows));
+                }
             }
             Kernel::Opaque { function, order, args } => {
                 let args: SmallVec<[MatRef<'_, T>; 3]> = args.iter().map(see).collect();

@@ -2,6 +2,7 @@
 
 use crate::brief::Stretches;
 use crate::kernels::arrange::Triangle;
+use crate::routine::Routine;
 use pullback_tape::{Binary, Function, Graph, Indices, NodeId, Shape};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -198,12 +199,6 @@ pub(crate) enum Kernel {
     Softmax {
         a: View,
     },
-    ColMax {
-        a: View,
-    },
-    ColArgmax {
-        a: View,
-    },
     /// The lower triangle of `dst = alpha lhs rhs`, or of `dst += alpha lhs rhs`.
     SymmetricProduct {
         lhs: View,
@@ -258,6 +253,16 @@ pub(crate) enum Kernel {
     LogDet {
         factors: Buffer,
         which: usize,
+    },
+    /// The result of an algorithm on whole matrices.
+    Routine {
+        routine: Routine,
+        args: SmallVec<[View; 2]>,
+    },
+    /// Some of the numbers of a column, from one position on, in the shape of `dst`.
+    Part {
+        a: View,
+        start: usize,
     },
     /// The derivative of the given order of the function with this position among the program's functions.
     Opaque {
@@ -331,11 +336,12 @@ impl Instruction {
             }
             Kernel::AddIdentity { factor, .. } => factor.iter_mut().for_each(visit),
             Kernel::Mirror { update } => update.iter_mut().map(|(_, u)| u).for_each(visit),
-            Kernel::Opaque { args, .. } => args.iter_mut().for_each(visit),
+            Kernel::Opaque { args, .. } | Kernel::Routine { args, .. } => args.iter_mut().for_each(visit),
             Kernel::Copy { a, .. }
             | Kernel::Sum { a, .. }
             | Kernel::Trace { a, .. }
             | Kernel::Diagonal { a, .. }
+            | Kernel::Part { a, .. }
             | Kernel::Select { a, .. }
             | Kernel::Triangle { a, .. }
             | Kernel::CumulativeSums { a, .. }
@@ -343,8 +349,6 @@ impl Instruction {
             | Kernel::Norm { a, .. }
             | Kernel::LogSumExp { a }
             | Kernel::Softmax { a }
-            | Kernel::ColMax { a }
-            | Kernel::ColArgmax { a }
             | Kernel::TriangularSolve { a, .. }
             | Kernel::Factorize { a, .. } => [a].into_iter().for_each(visit),
             Kernel::Solve { .. }

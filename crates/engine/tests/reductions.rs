@@ -338,6 +338,21 @@ fn every_sum_of_products() {
     assert!(tried > 4000, "{tried}");
 }
 
+/// No matrix of the order of a column's length stands behind its halves, whatever the length.
+#[test]
+fn a_product_of_many_entries_takes_little_memory() {
+    let n = 100_001;
+    let tape = Tape::new();
+    let x = tape.input("x", (n, 1));
+    let scaled = x.product() * tape.selection(&[n - 1], n).t();
+    let mut program = Program::<f64>::compile(&[x.product(), scaled]).unwrap();
+    let at = Mat::from_fn(n, 1, |i, _| if i % 2 == 0 { 2.0 } else { 0.5 });
+    let run = program.run(&[("x", at.as_ref())]).unwrap();
+    let [product, scaled] = run.matrices().unwrap();
+    assert_eq!(product[(0, 0)], 2.0);
+    assert_eq!((scaled.sum(), scaled[(n - 1, 0)]), (2.0, 2.0));
+}
+
 #[test]
 fn powers_of_a_matrix() {
     let a = Mat::from_fn(4, 4, |i, j| matrix(4, 4, 5)[(i, j)] * 0.4 + if i == j { 2.0 } else { 0.0 });

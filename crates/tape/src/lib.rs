@@ -16,6 +16,7 @@
 mod arrange;
 mod contract;
 mod error;
+mod factor;
 mod formula;
 mod graph;
 mod normal;
@@ -28,6 +29,7 @@ mod var;
 mod write;
 
 pub use error::Error;
+pub use factor::{Factor, Spectral};
 pub use graph::{Args, Graph, Node, NodeId};
 pub use op::{Binary, Function, Indices, Literal, Name, Op, Slot};
 pub use shape::Shape;

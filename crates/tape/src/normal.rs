@@ -184,11 +184,11 @@ impl Recorder {
         Err(self.mistake(Error::TooLarge { formula, shape, location: at }))
     }
 
-    /// Cholesky's factorization reads one triangle, which says nothing about the other.
+    /// What decomposes a symmetric matrix reads one triangle, which says nothing about the other.
     fn check_symmetric(&mut self, op: Op, args: &[NodeId], at: At) -> Result<(), usize> {
         let unknown = |&&id: &&NodeId| self.graph.node(id).structure < Structure::Symmetric;
         match args.iter().find(unknown) {
-            Some(&id) if op == Op::Cholesky => {
+            Some(&id) if op.of_symmetric() => {
                 let operand = self.graph.summary(id);
                 Err(self.mistake(Error::NotSymmetric { op: op.name(), operand, location: at }))
             }

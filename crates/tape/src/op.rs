@@ -1,4 +1,5 @@
 use crate::Shape;
+use crate::factor::{Factor, Spectral};
 
 /// An `f64` literal that can be hashed and compared: by its bits.
 #[derive(Clone, Copy, Debug)]
@@ -123,6 +124,11 @@ pub enum Op {
     },
     /// The lower triangular `l` with a positive diagonal of which `a = l lᵀ`, for a positive definite `a`.
     Cholesky,
+    /// A matrix of a decomposition of `a`.
+    Factor(Factor),
+    /// An operation beside a spectrum `a`, the column of the eigenvalues or singular values of something: it looks
+    /// whether some of them coincide.
+    Spectral(Spectral),
     /// `det a`.
     Det,
     /// `log |det a|`.
@@ -401,6 +407,8 @@ impl Op {
             Op::TriangularSolve { upper: false, unit: true } => "solve_unit_lower",
             Op::TriangularSolve { upper: true, unit: true } => "solve_unit_upper",
             Op::Cholesky => "cholesky",
+            Op::Factor(factor) => factor.name(),
+            Op::Spectral(spectral) => spectral.name(),
             Op::Det => "det",
             Op::LogDet => "log_det",
             Op::Opaque { .. } => "function",
@@ -450,6 +458,8 @@ impl Op {
             Op::Opaque { name, order: 2 },
         ];
         ops.extend(Binary::all().map(Op::Zip));
+        ops.extend(Factor::all().map(Op::Factor));
+        ops.extend(Spectral::all().map(Op::Spectral));
         ops
     }
 
@@ -478,6 +488,7 @@ impl Op {
             | Op::ColArgmax
             | Op::Inverse
             | Op::Cholesky
+            | Op::Factor(_)
             | Op::Det
             | Op::LogDet => 1,
             Op::Add
@@ -488,7 +499,8 @@ impl Op {
             | Op::Quotient
             | Op::Zip(_)
             | Op::Solve
-            | Op::TriangularSolve { .. } => 2,
+            | Op::TriangularSolve { .. }
+            | Op::Spectral(_) => 2,
             Op::Opaque { order, .. } => {
                 if order == 0 {
                     1
@@ -518,7 +530,7 @@ impl Op {
             | Op::Inner
             | Op::Hadamard => Slot::Multilinear,
             Op::Quotient => [Slot::Multilinear, Slot::Nonlinear][(slot > 0) as usize],
-            Op::Solve | Op::TriangularSolve { .. } => {
+            Op::Solve | Op::TriangularSolve { .. } | Op::Spectral(_) => {
                 [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize]
             }
             Op::Opaque { .. } => [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize],
@@ -539,6 +551,7 @@ impl Op {
             | Op::ColArgmax
             | Op::Inverse
             | Op::Cholesky
+            | Op::Factor(_)
             | Op::Det
             | Op::LogDet => Slot::Nonlinear,
         }
@@ -547,6 +560,15 @@ impl Op {
     /// Whether the op acts entry by entry on operands of its own shape.
     pub const fn is_elementwise(self) -> bool {
         matches!(self, Op::Add | Op::Scale(_) | Op::Hadamard | Op::Quotient | Op::Map(_) | Op::Zip(_))
+    }
+
+    /// Whether the argument has to be known to be symmetric.
+    pub const fn of_symmetric(self) -> bool {
+        match self {
+            Op::Cholesky => true,
+            Op::Factor(factor) => factor.of_symmetric(),
+            _ => false,
+        }
     }
 
     /// Whether the two arguments may change places.
@@ -598,6 +620,9 @@ impl Op {
             Op::Diag if a.cols == 1 => Ok(Shape::new(a.rows, a.rows)),
             Op::Diag => Err(format!("a diagonal is a column, not {a}")),
             Op::Trace | Op::Det | Op::LogDet => square().map(|()| Shape::SCALAR),
+            Op::Factor(factor) => factor.shape(a),
+            Op::Spectral(_) if a.cols != 1 => Err(format!("a spectrum is a column, not {a}")),
+            Op::Spectral(spectral) => spectral.shape(a.rows, b),
             Op::Solve | Op::TriangularSolve { .. } => {
                 square()?;
                 same(a.rows == b.rows, "solved for").map(|()| b)

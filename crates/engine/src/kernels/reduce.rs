@@ -369,11 +369,12 @@ fn is_nan<T: Scalar>(x: T) -> bool {
 }
 
 /// Walks over the columns by [tiles](Tile::columns), and tells of each column the index and the value of the first of
-/// its largest entries. A NaN counts as the largest. `blocks` has [`SCRATCH`] numbers.
-fn maxima<T: Scalar>(a: MatRef<'_, T>, blocks: &mut [T], mut note: impl FnMut(usize, usize, T)) {
+/// its largest entries. A NaN counts as the largest.
+fn maxima<T: Scalar>(a: MatRef<'_, T>, mut note: impl FnMut(usize, usize, T)) {
+    let mut block = [T::default(); BLOCK];
     let (mut index, mut max) = (0, T::default());
     for tile in Tile::columns(Shape::new(a.nrows(), a.ncols())) {
-        let block = &mut blocks[..tile.len()];
+        let block = &mut block[..tile.len()];
         gather(a, tile, block);
         for (j, part) in (tile.j..).zip(block.chunks_exact(tile.rows)) {
             let of_part = vector::run(Largest(part));
@@ -388,16 +389,16 @@ fn maxima<T: Scalar>(a: MatRef<'_, T>, blocks: &mut [T], mut note: impl FnMut(us
     }
 }
 
-/// `maxᵢ aᵢⱼ`, −∞ of an empty column; `blocks` has [`SCRATCH`] numbers.
-pub(crate) fn col_max<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>, blocks: &mut [T]) {
+/// `maxᵢ aᵢⱼ`, −∞ of an empty column.
+pub(crate) fn col_max<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>) {
     if a.nrows() == 0 {
         dst.fill(T::from_f64(f64::NEG_INFINITY));
     }
-    maxima(a, blocks, |j, _, max| dst[(0, j)] = max);
+    maxima(a, |j, _, max| dst[(0, j)] = max);
 }
 
-/// 1 at the first of the largest entries of every column, 0 elsewhere; `blocks` has [`SCRATCH`] numbers.
-pub(crate) fn col_argmax<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>, blocks: &mut [T]) {
+/// 1 at the first of the largest entries of every column, 0 elsewhere.
+pub(crate) fn col_argmax<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>) {
     dst.fill(T::default());
-    maxima(a, blocks, |j, index, _| dst[(index, j)] = T::from_f64(1.0));
+    maxima(a, |j, index, _| dst[(index, j)] = T::from_f64(1.0));
 }

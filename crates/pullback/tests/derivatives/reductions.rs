@@ -19,6 +19,8 @@ pub(crate) const fn case(
     Case { name, domain: Domain::Any, shapes, build }
 }
 
+type Of = for<'t> fn(Var<'t>) -> Var<'t>;
+
 /// Means need something to be the mean of.
 const FILLED: &[Dims] = &[(5, 2, 3), (2, 3, 5), (3, 3, 3), (1, 1, 1), (1, 4, 6), (4, 1, 1)];
 
@@ -106,7 +108,7 @@ pub(crate) const CASES: &[Case] = &[
 #[test]
 fn norms_at_zero() {
     let zero = Mat::<f64>::zeros(2, 3);
-    let norms: [for<'t> fn(Var<'t>) -> Var<'t>; 12] = [
+    let norms: [Of; 12] = [
         |a| a.norm(),
         |a| a.norm_1(),
         |a| a.norm_inf(),
@@ -128,7 +130,7 @@ fn norms_at_zero() {
     }
 }
 
-fn gradient_at(f: for<'t> fn(Var<'t>) -> Var<'t>, at: &Mat<f64>) -> (f64, Mat<f64>) {
+fn gradient_at(f: Of, at: &Mat<f64>) -> (f64, Mat<f64>) {
     let tape = Tape::new();
     let a = tape.input("A", at.shape());
     let (value, mut grads) = value_and_gradients(f(a), &[a], &[("A", at.as_ref())]).unwrap();
@@ -163,12 +165,23 @@ fn products_with_zeros() {
     assert_eq!((value, gradient), (0.0, mat![[0.0, 5.0], [14.0, 0.0], [0.0, 0.0]]));
 }
 
+/// Nor does its gradient take memory that grows with the square of the number of entries, even or odd.
+#[test]
+fn gradients_of_long_products() {
+    for n in [99_999, 100_000] {
+        let at = Mat::from_fn(n, 1, |i, _| if i % 2 == 0 { -1.0 } else { 1.0 });
+        let (value, gradient) = gradient_at(|a| a.product(), &at);
+        assert_eq!(value, 1.0);
+        assert_eq!(gradient, at);
+    }
+}
+
 /// A p-norm and its gradient do not overflow, nor do they underflow.
 #[test]
 fn norms_of_extreme_entries() {
     for size in [1e-300, 1e-200, 1.0, 1e200, 1e300] {
         let at = mat![[3.0 * size, 0.0], [-4.0 * size, 5.0 * size]];
-        let cases: [(f64, for<'t> fn(Var<'t>) -> Var<'t>); 3] =
+        let cases: [(f64, Of); 3] =
             [(3.0, |a| a.norm_p(3.0)), (1.5, |a| a.norm_p(1.5)), (40.0, |a| a.norm_p(40.0))];
         for (p, norm) in cases {
             let (value, gradient) = gradient_at(norm, &at);
@@ -186,7 +199,7 @@ fn norms_of_extreme_entries() {
 fn variances_beside_a_large_mean() {
     let small = mat![[1.0, 2.0, 4.0], [3.0, 8.0, 5.0]];
     let large = Mat::from_fn(2, 3, |i, j| small[(i, j)] + 1e9);
-    let functions: [for<'t> fn(Var<'t>) -> Var<'t>; 5] = [
+    let functions: [Of; 5] = [
         |a| a.variance(1),
         |a| a.std_dev(0),
         |a| a.row_variances(1).sum(),
