@@ -276,7 +276,8 @@ impl<'t> Var<'t> {
     /// [`norm`](Var::norm) with 2, [`norm_max`](Var::norm_max) with ∞. O(mn).
     ///
     /// It is safe against overflow and underflow: with `s = max |Xᵢⱼ|` it is `s (Σ (|Xᵢⱼ|/s)ᵖ)^(1/p)`, which does not depend on
-    /// s, nor does the derivative.
+    /// s, nor does the derivative. Where an entry is infinite, it is NaN (unless p is 1, 2 or ∞). With p < 2 its second derivative
+    /// is infinite where an entry is 0.
     ///
     /// ```
     /// use pullback_tape::Tape;
