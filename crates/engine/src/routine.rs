@@ -3,7 +3,7 @@
 
 use crate::cost::Kind;
 use crate::failure::Failure;
-use crate::kernels::{eigen, symmetric_function};
+use crate::kernels::{eigen, reduce, symmetric_function};
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::{MatMut, MatRef};
@@ -20,6 +20,8 @@ pub(crate) enum Routine {
         order: u32,
         columns: u32,
     },
+    ColMax,
+    ColArgmax,
 }
 
 /// A decomposition whose factors are values of their own.
@@ -51,6 +53,8 @@ impl Routine {
     pub(crate) fn of(op: Op) -> Option<Routine> {
         match op {
             Op::Spectral(spectral) => Some(Routine::Spectral(spectral)),
+            Op::ColMax => Some(Routine::ColMax),
+            Op::ColArgmax => Some(Routine::ColArgmax),
             _ => None,
         }
     }
@@ -62,6 +66,8 @@ impl Routine {
             Routine::Spectral(_) => "beside a spectrum",
             Routine::SymmetricFunction { order: 0, .. } => "function",
             Routine::SymmetricFunction { .. } => "derivative of a function",
+            Routine::ColMax => "maximum",
+            Routine::ColArgmax => "argmax",
         }
     }
 
@@ -70,12 +76,14 @@ impl Routine {
             Routine::Decompose(_) => Kind::Factorization,
             Routine::Spectral(_) => Kind::Elementwise,
             Routine::SymmetricFunction { .. } => Kind::Product,
+            Routine::ColMax | Routine::ColArgmax => Kind::Reduction,
         }
     }
 
     /// Floating-point operations, to first order.
     pub(crate) fn flops(self, args: &[Shape]) -> u64 {
-        let rows = args.last().map_or(0, |a| a.rows) as u64;
+        // What is decomposed comes in a column, and its directions last.
+        let (rows, cols) = args.last().map_or((0, 0), |a| (a.rows as u64, a.cols as u64));
         let square = rows.saturating_mul(rows);
         let cube = square.saturating_mul(rows);
         match self {
@@ -89,6 +97,7 @@ impl Routine {
                 let products = cube.saturating_mul(4 * (u64::from(order) + 1));
                 products.saturating_add(tuples.saturating_mul(u64::from(order) * u64::from(order)))
             }
+            Routine::ColMax | Routine::ColArgmax => rows.saturating_mul(cols),
         }
     }
 
@@ -96,11 +105,11 @@ impl Routine {
         let rows = args.first().map_or(0, |a| a.rows);
         match self {
             Routine::Decompose(Decomposition::Eigen) => eigen::eigen_scratch::<T>(rows),
-            Routine::Spectral(_) => StackReq::EMPTY,
             Routine::SymmetricFunction { order, .. } => {
                 let n = args.last().map_or(0, |last| last.rows);
                 symmetric_function::scratch::<T>(n, order as usize)
             }
+            Routine::Spectral(_) | Routine::ColMax | Routine::ColArgmax => StackReq::EMPTY,
         }
     }
 
@@ -120,6 +129,14 @@ impl Routine {
                 let (columns, directions) = others.split_at(columns as usize);
                 debug_assert_eq!(directions.len(), order as usize);
                 symmetric_function::symmetric_function(dst, *eigen, columns, directions, stack);
+                Ok(())
+            }
+            (Routine::ColMax, &[a]) => {
+                reduce::col_max(dst, a);
+                Ok(())
+            }
+            (Routine::ColArgmax, &[a]) => {
+                reduce::col_argmax(dst, a);
                 Ok(())
             }
             // Every op has its arity.

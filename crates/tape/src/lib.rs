@@ -14,12 +14,14 @@
 //! ```
 
 mod arrange;
+mod contract;
 mod error;
 mod factor;
 mod formula;
 mod graph;
 mod normal;
 mod op;
+mod reduce;
 mod shape;
 mod spectrum;
 mod structure;
