@@ -16,6 +16,7 @@
 mod arrange;
 mod error;
 mod formula;
+mod functions;
 mod graph;
 mod normal;
 mod op;
@@ -27,7 +28,7 @@ mod write;
 
 pub use error::Error;
 pub use graph::{Args, Graph, Node, NodeId};
-pub use op::{Binary, Function, Indices, Literal, Name, Op, Slot};
+pub use op::{Binary, Function, Indices, Literal, MatrixFunction, Name, Op, Slot};
 pub use shape::Shape;
 pub use structure::{Declaration, Structure};
 pub use tape::Tape;

@@ -123,6 +123,16 @@ pub enum Op {
     Det,
     /// `log |det a|`.
     LogDet,
+    /// A function of a matrix and its Fréchet derivatives. Order 0 is `f(a)`; order k ≥ 1 is the derivative of order k at a
+    /// in the directions `b, …`, symmetric and linear in each.
+    MatrixFunction {
+        /// The function.
+        function: MatrixFunction,
+        /// The order of the derivative.
+        order: u32,
+    },
+    /// `exp(a) b`, without the exponential.
+    ExpAction,
     /// An opaque scalar function `L` and its derivatives. Order 0 is `L(a)`; order k ≥ 1 is the matrix
     /// `∇ᵏL(a)[b, …]` with k − 1 directions, symmetric and linear in each.
     Opaque {
@@ -131,6 +141,27 @@ pub enum Op {
         /// The order of the derivative.
         order: u32,
     },
+}
+
+/// The functions of square matrices of [`Op::MatrixFunction`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum MatrixFunction {
+    /// `exp A = Σ Aᵏ / k!`.
+    Exp,
+}
+
+impl MatrixFunction {
+    /// The name in formulas and messages. `exp` is the elementwise function.
+    pub const fn name(self) -> &'static str {
+        match self {
+            MatrixFunction::Exp => "expm",
+        }
+    }
+
+    /// Every function: for tests that walk the list.
+    pub const fn all() -> [MatrixFunction; 1] {
+        [MatrixFunction::Exp]
+    }
 }
 
 /// The elementwise functions of [`Op::Map`].
@@ -397,6 +428,8 @@ impl Op {
             Op::Cholesky => "cholesky",
             Op::Det => "det",
             Op::LogDet => "log_det",
+            Op::MatrixFunction { function, .. } => function.name(),
+            Op::ExpAction => "expm_multiply",
             Op::Opaque { .. } => "function",
         }
     }
@@ -442,6 +475,10 @@ impl Op {
             Op::Opaque { name, order: 2 },
         ];
         ops.extend(Binary::all().map(Op::Zip));
+        ops.push(Op::ExpAction);
+        for function in MatrixFunction::all() {
+            ops.extend((0..3).map(|order| Op::MatrixFunction { function, order }));
+        }
         ops
     }
 
@@ -478,7 +515,9 @@ impl Op {
             | Op::Quotient
             | Op::Zip(_)
             | Op::Solve
-            | Op::TriangularSolve { .. } => 2,
+            | Op::TriangularSolve { .. }
+            | Op::ExpAction => 2,
+            Op::MatrixFunction { order, .. } => order as usize + 1,
             Op::Opaque { order, .. } => {
                 if order == 0 {
                     1
@@ -508,7 +547,7 @@ impl Op {
             | Op::Inner
             | Op::Hadamard => Slot::Multilinear,
             Op::Quotient => [Slot::Multilinear, Slot::Nonlinear][(slot > 0) as usize],
-            Op::Solve | Op::TriangularSolve { .. } => {
+            Op::Solve | Op::TriangularSolve { .. } | Op::ExpAction | Op::MatrixFunction { .. } => {
                 [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize]
             }
             Op::Opaque { .. } => [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize],
@@ -590,8 +629,13 @@ impl Op {
                 square()?;
                 same(a.rows == b.rows, "solved for").map(|()| b)
             }
+            Op::ExpAction => {
+                square()?;
+                same(a.rows == b.rows, "exponential times").map(|()| b)
+            }
+            Op::MatrixFunction { .. } if !a.is_square() => square().map(|()| a),
             Op::Opaque { order: 0, .. } => Ok(Shape::SCALAR),
-            Op::Opaque { .. } => match args.iter().find(|&&direction| direction != a) {
+            Op::Opaque { .. } | Op::MatrixFunction { .. } => match args.iter().find(|&&direction| direction != a) {
                 Some(direction) => Err(format!("the direction is {direction} and the argument {a}")),
                 None => Ok(a),
             },

@@ -1,7 +1,7 @@
 //! What is known of a matrix from how it is written.
 
 use crate::graph::{Graph, NodeId};
-use crate::op::{Binary, Function};
+use crate::op::{Binary, Function, MatrixFunction};
 use crate::{Op, Shape};
 use smallvec::SmallVec;
 
@@ -97,6 +97,8 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         Op::Inverse if a >= Semidefinite => Definite,
         Op::Inverse => a,
         Op::Diag => Symmetric,
+        Op::MatrixFunction { function: MatrixFunction::Exp, order: 0 } if a.symmetric() => Definite,
+        Op::MatrixFunction { .. } if (0..args.len()).all(|i| at(i).symmetric()) => Symmetric,
         Op::Cholesky if shape.is_scalar() => Definite,
         Op::Norm => Semidefinite,
         Op::Trace if a >= Semidefinite => Semidefinite,

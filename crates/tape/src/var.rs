@@ -128,12 +128,12 @@ impl<'t> Var<'t> {
     }
 
     #[track_caller]
-    fn unary(self, op: Op) -> Var<'t> {
+    pub(crate) fn unary(self, op: Op) -> Var<'t> {
         self.tape.record(op, &[self], Location::caller())
     }
 
     #[track_caller]
-    fn binary(self, op: Op, rhs: Var<'t>) -> Var<'t> {
+    pub(crate) fn binary(self, op: Op, rhs: Var<'t>) -> Var<'t> {
         self.tape.record(op, &[self, rhs], Location::caller())
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod arrange;
 pub(crate) mod elementwise;
+pub(crate) mod expm;
 pub(crate) mod factor;
 pub(crate) mod fixed;
 pub(crate) mod functions;

@@ -11,6 +11,7 @@
 
 mod algebra;
 mod elementwise;
+mod functions;
 mod opaque;
 mod reductions;
 mod solves;
@@ -92,6 +93,8 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::Cholesky => &solves::CHOLESKY,
         Op::Det => &solves::DET,
         Op::LogDet => &solves::LOG_DET,
+        Op::MatrixFunction { .. } => &functions::MATRIX_FUNCTION,
+        Op::ExpAction => &functions::EXP_ACTION,
         Op::Opaque { .. } => &opaque::OPAQUE,
     }
 }
