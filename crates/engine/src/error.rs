@@ -124,6 +124,35 @@ pub enum Error {
         /// Where the op was written.
         location: &'static Location<'static>,
     },
+    /// An iteration on a matrix did not converge, on a scaled one neither.
+    #[error("{op}: no convergence for `{formula}` ({location})")]
+    NoConvergence {
+        /// The op that iterates.
+        op: &'static str,
+        /// The matrix.
+        formula: String,
+        /// Where the op was written.
+        location: &'static Location<'static>,
+    },
+    /// Eigenvalues or singular values coincide, and the derivative depends on which vectors belong to them.
+    #[error(
+        "{op}: values {first} and {second} of `{formula}` coincide to working precision (gap {gap:e}), \
+         and the derivative depends on the choice of their vectors ({location})"
+    )]
+    Coincide {
+        /// The op whose derivative it is.
+        op: &'static str,
+        /// The eigenvalues or singular values.
+        formula: String,
+        /// The position of the first of the two.
+        first: usize,
+        /// The position of the second.
+        second: usize,
+        /// Their distance.
+        gap: f64,
+        /// Where the op was written.
+        location: &'static Location<'static>,
+    },
     /// A matrix that was declared symmetric is not.
     #[error(
         "input `{name}` is symmetric, but the matrix bound to it differs at ({row}, {col}) from ({col}, {row})"

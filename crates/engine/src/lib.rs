@@ -23,6 +23,7 @@ mod brief;
 mod cost;
 mod definition;
 mod error;
+mod failure;
 mod homes;
 mod kernels;
 mod listing;
@@ -36,6 +37,7 @@ mod pool;
 mod profile;
 mod program;
 mod recompute;
+mod routine;
 mod scalar;
 mod sight;
 

@@ -5,10 +5,11 @@
 //! [`write`](crate::write). Formulas that are long, or in which something was named, are cut into a `where`
 //! clause first, which also bounds the depth of the recursion.
 
+use crate::factor::Spectral;
 use crate::graph::{Graph, Node, NodeId};
-use crate::op::{Function, MatrixFunction};
+use crate::op::Function;
 use crate::write::{Style, digits, head, write};
-use crate::{Op, Shape, Structure, Var};
+use crate::{MatrixFunction, Op, Shape, Structure, Var};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
@@ -335,6 +336,18 @@ impl Page<'_> {
                 product(if t { vec![rhs, left] } else { vec![left, rhs] })
             }
             (Op::Cholesky, &[x]) => Form::call("chol", of(x)).transposed(t),
+            (Op::Factor(factor), &[x]) => Form::call(factor.symbol(), of(x)).transposed(t),
+            (Op::Spectral(op), &[spectrum, x]) => {
+                let x = of(x);
+                let numerator = match op {
+                    Spectral::Diagonal => return Form::call("diag", x).transposed(t),
+                    Spectral::Diag => return Form::call("Diag", x),
+                    Spectral::Gaps => x,
+                    Spectral::SymmetricGaps => Form::call("sym", x),
+                    Spectral::SkewGaps => Form::call("skew", x),
+                };
+                Form::Entrywise('⊘', vec![numerator, Form::call("Δ", of(spectrum))]).transposed(t)
+            }
             (Op::Det, &[x]) => Form::call("det", of(x)),
             (Op::LogDet, &[x]) => Form::LogDet(Box::new(of(x))),
             (Op::ExpAction, &[a, b]) => {

@@ -1,6 +1,27 @@
 //! Functions of square matrices, as power series define them; those of `Function` act on every entry instead.
 
-use crate::{MatrixFunction, Op, Var};
+use crate::{Op, Var};
+
+/// The functions of square matrices of [`Op::MatrixFunction`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum MatrixFunction {
+    /// `exp A = Σ Aᵏ / k!`.
+    Exp,
+}
+
+impl MatrixFunction {
+    /// The name in formulas and messages. `exp` is the elementwise function.
+    pub const fn name(self) -> &'static str {
+        match self {
+            MatrixFunction::Exp => "expm",
+        }
+    }
+
+    /// Every function: for tests that walk the list.
+    pub const fn all() -> [MatrixFunction; 1] {
+        [MatrixFunction::Exp]
+    }
+}
 
 impl<'t> Var<'t> {
     /// The exponential `exp X = I + X + X²/2 + …` of a square matrix. O(m³).

@@ -15,6 +15,7 @@
 
 mod arrange;
 mod error;
+mod factor;
 mod formula;
 mod functions;
 mod graph;
@@ -27,8 +28,10 @@ mod var;
 mod write;
 
 pub use error::Error;
+pub use factor::{Factor, Spectral};
+pub use functions::MatrixFunction;
 pub use graph::{Args, Graph, Node, NodeId};
-pub use op::{Binary, Function, Indices, Literal, MatrixFunction, Name, Op, Slot};
+pub use op::{Binary, Function, Indices, Literal, Name, Op, Slot};
 pub use shape::Shape;
 pub use structure::{Declaration, Structure};
 pub use tape::Tape;

@@ -6,9 +6,9 @@
 
 use crate::formula;
 use crate::graph::{Args, Graph, Node, NodeId};
-use crate::op::{Binary, Function, Indices, Literal, MatrixFunction, Name};
+use crate::op::{Binary, Function, Indices, Literal, Name};
 use crate::structure;
-use crate::{Declaration, Error, Op, Shape, Slot, Structure};
+use crate::{Declaration, Error, MatrixFunction, Op, Shape, Slot, Structure};
 use smallvec::{SmallVec, smallvec};
 use std::collections::HashMap;
 use std::panic::Location;
@@ -184,11 +184,11 @@ impl Recorder {
         Err(self.mistake(Error::TooLarge { formula, shape, location: at }))
     }
 
-    /// Cholesky's factorization reads one triangle, which says nothing about the other.
+    /// What decomposes a symmetric matrix reads one triangle, which says nothing about the other.
     fn check_symmetric(&mut self, op: Op, args: &[NodeId], at: At) -> Result<(), usize> {
         let unknown = |&&id: &&NodeId| self.graph.node(id).structure < Structure::Symmetric;
         match args.iter().find(unknown) {
-            Some(&id) if op == Op::Cholesky => {
+            Some(&id) if op.of_symmetric() => {
                 let operand = self.graph.summary(id);
                 Err(self.mistake(Error::NotSymmetric { op: op.name(), operand, location: at }))
             }

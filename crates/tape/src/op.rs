@@ -1,4 +1,6 @@
 use crate::Shape;
+use crate::factor::{Factor, Spectral};
+use crate::functions::MatrixFunction;
 
 /// An `f64` literal that can be hashed and compared: by its bits.
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +121,11 @@ pub enum Op {
     },
     /// The lower triangular `l` with a positive diagonal of which `a = l lᵀ`, for a positive definite `a`.
     Cholesky,
+    /// A matrix of a decomposition of `a`.
+    Factor(Factor),
+    /// An operation beside a spectrum `a`, the column of the eigenvalues or singular values of something: it looks
+    /// whether some of them coincide.
+    Spectral(Spectral),
     /// `det a`.
     Det,
     /// `log |det a|`.
@@ -141,27 +148,6 @@ pub enum Op {
         /// The order of the derivative.
         order: u32,
     },
-}
-
-/// The functions of square matrices of [`Op::MatrixFunction`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum MatrixFunction {
-    /// `exp A = Σ Aᵏ / k!`.
-    Exp,
-}
-
-impl MatrixFunction {
-    /// The name in formulas and messages. `exp` is the elementwise function.
-    pub const fn name(self) -> &'static str {
-        match self {
-            MatrixFunction::Exp => "expm",
-        }
-    }
-
-    /// Every function: for tests that walk the list.
-    pub const fn all() -> [MatrixFunction; 1] {
-        [MatrixFunction::Exp]
-    }
 }
 
 /// The elementwise functions of [`Op::Map`].
@@ -426,6 +412,8 @@ impl Op {
             Op::TriangularSolve { upper: false, unit: true } => "solve_unit_lower",
             Op::TriangularSolve { upper: true, unit: true } => "solve_unit_upper",
             Op::Cholesky => "cholesky",
+            Op::Factor(factor) => factor.name(),
+            Op::Spectral(spectral) => spectral.name(),
             Op::Det => "det",
             Op::LogDet => "log_det",
             Op::MatrixFunction { function, .. } => function.name(),
@@ -479,6 +467,8 @@ impl Op {
         for function in MatrixFunction::all() {
             ops.extend((0..3).map(|order| Op::MatrixFunction { function, order }));
         }
+        ops.extend(Factor::all().map(Op::Factor));
+        ops.extend(Spectral::all().map(Op::Spectral));
         ops
     }
 
@@ -505,6 +495,7 @@ impl Op {
             | Op::Softmax
             | Op::Inverse
             | Op::Cholesky
+            | Op::Factor(_)
             | Op::Det
             | Op::LogDet => 1,
             Op::Add
@@ -516,6 +507,7 @@ impl Op {
             | Op::Zip(_)
             | Op::Solve
             | Op::TriangularSolve { .. }
+            | Op::Spectral(_)
             | Op::ExpAction => 2,
             Op::MatrixFunction { order, .. } => order as usize + 1,
             Op::Opaque { order, .. } => {
@@ -547,9 +539,11 @@ impl Op {
             | Op::Inner
             | Op::Hadamard => Slot::Multilinear,
             Op::Quotient => [Slot::Multilinear, Slot::Nonlinear][(slot > 0) as usize],
-            Op::Solve | Op::TriangularSolve { .. } | Op::ExpAction | Op::MatrixFunction { .. } => {
-                [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize]
-            }
+            Op::Solve
+            | Op::TriangularSolve { .. }
+            | Op::Spectral(_)
+            | Op::ExpAction
+            | Op::MatrixFunction { .. } => [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize],
             Op::Opaque { .. } => [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize],
             Op::Input(_)
             | Op::Symbol(_)
@@ -566,6 +560,7 @@ impl Op {
             | Op::Softmax
             | Op::Inverse
             | Op::Cholesky
+            | Op::Factor(_)
             | Op::Det
             | Op::LogDet => Slot::Nonlinear,
         }
@@ -574,6 +569,15 @@ impl Op {
     /// Whether the op acts entry by entry on operands of its own shape.
     pub const fn is_elementwise(self) -> bool {
         matches!(self, Op::Add | Op::Scale(_) | Op::Hadamard | Op::Quotient | Op::Map(_) | Op::Zip(_))
+    }
+
+    /// Whether the argument has to be known to be symmetric.
+    pub const fn of_symmetric(self) -> bool {
+        match self {
+            Op::Cholesky => true,
+            Op::Factor(factor) => factor.of_symmetric(),
+            _ => false,
+        }
     }
 
     /// Whether the two arguments may change places.
@@ -625,6 +629,9 @@ impl Op {
             Op::Diag if a.cols == 1 => Ok(Shape::new(a.rows, a.rows)),
             Op::Diag => Err(format!("a diagonal is a column, not {a}")),
             Op::Trace | Op::Det | Op::LogDet => square().map(|()| Shape::SCALAR),
+            Op::Factor(factor) => factor.shape(a),
+            Op::Spectral(_) if a.cols != 1 => Err(format!("a spectrum is a column, not {a}")),
+            Op::Spectral(spectral) => spectral.shape(a.rows, b),
             Op::Solve | Op::TriangularSolve { .. } => {
                 square()?;
                 same(a.rows == b.rows, "solved for").map(|()| b)
@@ -635,10 +642,12 @@ impl Op {
             }
             Op::MatrixFunction { .. } if !a.is_square() => square().map(|()| a),
             Op::Opaque { order: 0, .. } => Ok(Shape::SCALAR),
-            Op::Opaque { .. } | Op::MatrixFunction { .. } => match args.iter().find(|&&direction| direction != a) {
-                Some(direction) => Err(format!("the direction is {direction} and the argument {a}")),
-                None => Ok(a),
-            },
+            Op::Opaque { .. } | Op::MatrixFunction { .. } => {
+                match args.iter().find(|&&direction| direction != a) {
+                    Some(direction) => Err(format!("the direction is {direction} and the argument {a}")),
+                    None => Ok(a),
+                }
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What is known of a matrix from how it is written.
 
 use crate::graph::{Graph, NodeId};
-use crate::op::{Binary, Function, MatrixFunction};
-use crate::{Op, Shape};
+use crate::op::{Binary, Function};
+use crate::{MatrixFunction, Op, Shape};
 use smallvec::SmallVec;
 
 /// Whether a square matrix is known to be symmetric, and definite.

@@ -1,6 +1,8 @@
 //! The kernels: what each instruction does to its buffer.
 
+pub(crate) mod action;
 pub(crate) mod arrange;
+pub(crate) mod eigen;
 pub(crate) mod elementwise;
 pub(crate) mod expm;
 pub(crate) mod factor;
@@ -12,6 +14,7 @@ pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod registers;
 pub(crate) mod small;
+pub(crate) mod spectrum;
 pub(crate) mod symmetric;
 pub(crate) mod tile;
 pub(crate) mod transpose;

@@ -7,6 +7,7 @@
 
 mod algebra;
 mod elementwise;
+mod factors;
 mod opaque;
 mod reductions;
 mod solves;
@@ -98,7 +99,7 @@ fn run<T: Scalar>(case: &Case) -> Vec<String> {
 }
 
 fn all() -> Vec<&'static Case> {
-    [algebra::CASES, elementwise::CASES, reductions::CASES, solves::CASES, structure::CASES]
+    [algebra::CASES, elementwise::CASES, factors::CASES, reductions::CASES, solves::CASES, structure::CASES]
         .into_iter()
         .flatten()
         .collect()

@@ -15,8 +15,8 @@ pub(super) const MATRIX_FUNCTION: [Rule; 2] = [
         at.y.tape().apply(Op::MatrixFunction { function, order: order + 1 }, &args)
     }),
     Linear(|at, y_bar| {
-        let transposed = |(i, arg): (usize, &pullback_tape::Var<'_>)| if i == at.slot { y_bar } else { arg.t() };
-        let args: Vec<_> = at.args.iter().enumerate().map(transposed).collect();
+        let with = (0..).zip(at.args).map(|(i, arg)| if i == at.slot { y_bar } else { arg.t() });
+        let args: Vec<_> = with.collect();
         at.y.tape().apply(at.op, &args)
     }),
 ];

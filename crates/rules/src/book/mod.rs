@@ -11,6 +11,7 @@
 
 mod algebra;
 mod elementwise;
+mod factors;
 mod functions;
 mod opaque;
 mod reductions;
@@ -91,6 +92,8 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::Solve => &solves::SOLVE,
         Op::TriangularSolve { .. } => &solves::TRIANGULAR_SOLVE,
         Op::Cholesky => &solves::CHOLESKY,
+        Op::Factor(factor) => factors::factor(factor),
+        Op::Spectral(spectral) => factors::spectral(spectral),
         Op::Det => &solves::DET,
         Op::LogDet => &solves::LOG_DET,
         Op::MatrixFunction { .. } => &functions::MATRIX_FUNCTION,

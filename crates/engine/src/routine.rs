@@ -1,0 +1,133 @@
+//! Algorithms on whole matrices that an instruction runs as they are: what they are called, what they cost, what scratch
+//! they need, and where they are.
+
+use crate::cost::Kind;
+use crate::failure::Failure;
+use crate::kernels::{action, eigen, expm};
+use crate::{Scalar, kernels};
+use faer::dyn_stack::{MemStack, StackReq};
+use faer::{MatMut, MatRef};
+use pullback_tape::{Factor, MatrixFunction, Op, Shape, Spectral};
+
+/// An algorithm that computes a matrix from its arguments. They may be stored in any order, or repeat a number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Routine {
+    /// All factors of a matrix, one behind the other in a column.
+    Decompose(Decomposition),
+    Spectral(Spectral),
+    /// A function of a matrix, or a derivative of it, in directions that are further arguments.
+    Function(MatrixFunction),
+    ExpAction,
+}
+
+/// A decomposition whose factors are values of their own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Decomposition {
+    /// `A = V Diag(λ) Vᵀ` of a symmetric matrix.
+    Eigen,
+}
+
+impl Decomposition {
+    /// The decomposition that a factor of an m×n matrix belongs to, and where among its numbers it begins.
+    pub(crate) fn of(factor: Factor, Shape { rows: m, .. }: Shape) -> (Decomposition, usize) {
+        match factor {
+            Factor::Eigenvalues => (Decomposition::Eigen, 0),
+            Factor::Eigenvectors => (Decomposition::Eigen, m),
+        }
+    }
+
+    /// The numbers in all factors of an m×n matrix.
+    pub(crate) fn len(self, Shape { rows: m, .. }: Shape) -> usize {
+        match self {
+            Decomposition::Eigen => m + m * m,
+        }
+    }
+}
+
+impl Routine {
+    /// The routine that computes an op, if there is one.
+    pub(crate) fn of(op: Op) -> Option<Routine> {
+        match op {
+            Op::Spectral(spectral) => Some(Routine::Spectral(spectral)),
+            Op::MatrixFunction { function, .. } => Some(Routine::Function(function)),
+            Op::ExpAction => Some(Routine::ExpAction),
+            _ => None,
+        }
+    }
+
+    /// What it is called in a listing.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Routine::Decompose(Decomposition::Eigen) => "eigendecomposition",
+            Routine::Spectral(_) => "beside a spectrum",
+            Routine::Function(function) => function.name(),
+            Routine::ExpAction => "action of expm",
+        }
+    }
+
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Routine::Decompose(_) => Kind::Factorization,
+            Routine::Spectral(_) => Kind::Elementwise,
+            Routine::Function(_) | Routine::ExpAction => Kind::Product,
+        }
+    }
+
+    /// Floating-point operations, to first order.
+    pub(crate) fn flops(self, args: &[Shape]) -> u64 {
+        let rows = args.first().map_or(0, |a| a.rows) as u64;
+        let square = rows.saturating_mul(rows);
+        let cube = square.saturating_mul(rows);
+        match self {
+            // Golub & Van Loan, *Matrix Computations*, 4th ed., §8.3.
+            Routine::Decompose(Decomposition::Eigen) => cube.saturating_mul(9),
+            Routine::Spectral(_) => square.saturating_mul(2),
+            // Six products, a solve, and some two squarings; three times that for every direction. (Higham, *Functions of
+            // Matrices* (2008), §10.3)
+            Routine::Function(MatrixFunction::Exp) => cube
+                .saturating_mul(19)
+                .saturating_mul(3u64.saturating_pow(args.len().saturating_sub(1) as u32)),
+            // What is usual for a matrix of norm 1.
+            Routine::ExpAction => {
+                square.saturating_mul(60).saturating_mul(args.get(1).map_or(0, |b| b.cols) as u64)
+            }
+        }
+    }
+
+    pub(crate) fn scratch<T: Scalar>(self, args: &[Shape]) -> StackReq {
+        let rows = args.first().map_or(0, |a| a.rows);
+        match self {
+            Routine::Decompose(Decomposition::Eigen) => eigen::eigen_scratch::<T>(rows),
+            Routine::Spectral(_) => StackReq::EMPTY,
+            Routine::Function(MatrixFunction::Exp) => {
+                expm::exp_scratch::<T>(rows, args.len().saturating_sub(1))
+            }
+            Routine::ExpAction => action::exp_action_scratch::<T>(rows, args.get(1).map_or(0, |b| b.cols)),
+        }
+    }
+
+    /// Writes the result to `dst`. After a failure nobody reads it.
+    pub(crate) fn run<T: Scalar>(
+        self,
+        dst: MatMut<'_, T>,
+        args: &[MatRef<'_, T>],
+        stack: &mut MemStack,
+    ) -> Result<(), Failure> {
+        match (self, args) {
+            (Routine::Decompose(Decomposition::Eigen), &[a]) => eigen::eigen(dst, a, stack),
+            (Routine::Spectral(spectral), &[spectrum, x]) => {
+                kernels::spectrum::spectral(dst, spectral, spectrum, x)
+            }
+            (Routine::Function(MatrixFunction::Exp), &[a, ref directions @ ..]) => {
+                expm::exp(dst, a, directions, stack);
+                Ok(())
+            }
+            (Routine::ExpAction, &[a, b]) => {
+                action::exp_action(dst, a, b, stack);
+                Ok(())
+            }
+            // Every op has its arity.
+            _ => Ok(()),
+        }
+    }
+}
