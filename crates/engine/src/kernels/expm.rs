@@ -79,7 +79,7 @@ pub(super) fn is_double<T: Scalar>() -> bool {
 
 /// A matrix of larger norm is scaled before its powers are computed, so that none overflows: log₂ of it.
 fn largest<T: Scalar>() -> f64 {
-    if is_double::<T>() { 100.0 } else { 15.0 }
+    if is_double::<T>() { 80.0 } else { 20.0 }
 }
 
 /// Bounds of `‖Aʲ‖₁ / ‖A‖₁ʲ` are considered for so many j.
