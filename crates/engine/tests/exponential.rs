@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use allocation_counter::measure;
 use faer::{Mat, MatRef};
 use pullback_engine::{Program, Scalar};
 use pullback_tape::{MatrixFunction, Op, Tape, Var};
@@ -221,6 +222,11 @@ fn overscaling() {
             assert!((got[(i, i)] / wanted[(i, i)] - 1.0).abs() < 1e-14, "{b}: {got:?}");
         }
         assert_close(&got, &wanted, 8.0);
+        let e = random::<f64>(2, 2, 1);
+        let upper = Mat::from_fn(2, 2, |i, j| if i > j { 0.0 } else { e[(i, j)] });
+        for direction in [&e, &upper] {
+            assert_close(&derivative(&[&a, direction]), &reference_derivative(&a, &[direction]), 64.0);
+        }
         // Beyond, powers would overflow in f32.
         if b > 1e6 {
             continue;
@@ -404,4 +410,29 @@ fn what_lies_by_rows_or_repeats() {
     assert_close(&got, &wanted, 64.0);
     let as_double = double(&expm(&single(&a)));
     assert!(size(&(as_double - expm(&a))) < 1e-4);
+}
+
+#[test]
+fn a_run_allocates_nothing() {
+    let tape = Tape::new();
+    let [a, e, f] = ["A", "E", "F"].map(|name| tape.input(name, (12, 12)));
+    let b = tape.input("b", (12, 1));
+    let op = |order| Op::MatrixFunction { function: MatrixFunction::Exp, order };
+    let second = tape.apply(op(2), &[a, e, f]);
+    let outputs = [a.expm(), tape.apply(op(1), &[a.t(), e]), second, a.expm_multiply(b), e.expm_multiply(f)];
+    let mut program = Program::<f64>::compile(&outputs).unwrap();
+    // The last one is large enough for a look at powers, and for the exponential itself.
+    let matrices = [1, 2, 3].map(|seed| random::<f64>(12, 12, seed));
+    let (large, column) = (100.0 * &matrices[1], random::<f64>(12, 1, 4));
+    let inputs = [
+        ("A", matrices[0].as_ref()),
+        ("E", large.as_ref()),
+        ("F", matrices[2].as_ref()),
+        ("b", column.as_ref()),
+    ];
+    program.run(&inputs).unwrap();
+    let allocations = measure(|| {
+        program.run(&inputs).unwrap();
+    });
+    assert_eq!(allocations.count_total, 0);
 }

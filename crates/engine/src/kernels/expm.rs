@@ -110,11 +110,13 @@ impl Sizes {
     /// their norms are bounded by those of the powers, which may be far smaller than the powers of the norm, and η^{j−k}
     /// is the largest mean of such bounds. For k = 0, what counts is `h(A)/A`. Only odd j ≥ 2m + 1 occur.
     fn effective(&self, order: usize, m: usize) -> f64 {
+        if self.norm == 0.0 {
+            return 0.0;
+        }
         let mut bounds = [1.0f64; POWERS];
         for j in 1..POWERS {
-            for i in 1..=j.min(10) {
-                let other = if i == j { 1.0 } else { bounds[j - i] };
-                bounds[j] = bounds[j].min(self.powers[i] * other);
+            for i in [1, 2, 4, 6, 8, 10].into_iter().take_while(|&i| i <= j) {
+                bounds[j] = bounds[j].min(self.powers[i] * bounds[j - i]);
             }
         }
         // Sums over all i₀ + … + iₖ, and how many terms they have.
@@ -125,9 +127,9 @@ impl Sizes {
                 counts[j] = counts[..=j].iter().sum();
             }
         }
-        let mean = |j: usize| (sums[j] / counts[j]).powf(1.0 / j as f64);
+        let logarithm = |j: usize| (sums[j] / counts[j]).ln() / j as f64;
         let exponents = (2 * m + 1..POWERS).step_by(2).map(|j| j.saturating_sub(order.max(1)).max(1));
-        self.norm * exponents.map(mean).fold(0.0, f64::max)
+        self.norm * exponents.map(logarithm).fold(f64::NEG_INFINITY, f64::max).exp()
     }
 }
 
@@ -218,14 +220,17 @@ pub(crate) fn exp<T: Scalar>(
         }
         let last = i + 1 == degrees.len();
         let reach = degree.reach(order, last);
-        let mut effective = sizes.effective(order, degree.m);
-        if last && effective > reach {
+        let effective = |sizes: &Sizes| {
+            if sizes.norm <= reach { sizes.norm } else { sizes.effective(order, degree.m) }
+        };
+        let mut size = effective(&sizes);
+        if last && size > reach {
             sizes.learn(8, estimate(x4, x4, n, [&mut u[..n], &mut v[..n], &mut t[..n]]));
             sizes.learn(10, estimate(x4, x6, n, [&mut u[..n], &mut v[..n], &mut t[..n]]));
-            effective = sizes.effective(order, degree.m);
+            size = effective(&sizes);
         }
-        if effective <= reach || last {
-            let s = (effective / reach).log2().ceil().max(0.0);
+        if size <= reach || last {
+            let s = (size / reach).log2().ceil().max(0.0);
             let excess = excess(degree, x, &sizes, s, [&mut *u, &mut *v, &mut *t], n);
             if !last && excess > 0.0 {
                 continue;
