@@ -197,7 +197,7 @@ pub(crate) fn exp<T: Scalar>(
     }
     for (j, &direction) in directions.iter().enumerate() {
         transpose::copy(matrix_mut(x, n, 1 << j), direction, one);
-        scale(&mut x[n * n << j..][..n * n], squarings);
+        scale(&mut x[(n * n) << j..][..n * n], squarings);
     }
 
     let mut sizes = Sizes::new(self::norm(x, n));
@@ -387,8 +387,7 @@ pub(super) fn norm_estimate<T: Scalar>(
         let mut columns = (column(x), column(y));
         times(&mut columns.0, &mut columns.1, false);
         let size = sum_of_sizes(x).to_f64();
-        // Written so that a NaN ends the search.
-        if !(size > best) {
+        if size.is_nan() || size <= best {
             break;
         }
         best = size;
@@ -429,7 +428,7 @@ fn excess<T: Scalar>(
     let roundoff = 0.5 * T::EPSILON.to_f64();
     // Without cancellation there is nothing to do; `‖|A|ʲ‖ ≤ ‖A‖ʲ`, which is almost always enough to see it.
     let bound = degree.leading() + twice * (sizes.norm.log2() - s) - roundoff.log2();
-    if !(bound > 0.0) {
+    if bound.is_nan() || bound <= 0.0 {
         return 0.0;
     }
     let scaled = T::from_f64(1.0 / sizes.norm);
