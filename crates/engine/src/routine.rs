@@ -3,7 +3,7 @@
 
 use crate::cost::Kind;
 use crate::failure::Failure;
-use crate::kernels::{action, eigen, expm};
+use crate::kernels::{action, eigen, expm, symmetric_function};
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::{MatMut, MatRef};
@@ -18,6 +18,11 @@ pub(crate) enum Routine {
     /// A function of a matrix, or a derivative of it, in directions that are further arguments.
     Function(MatrixFunction),
     ExpAction,
+    /// With the eigenvalues and eigenvectors in the place of the matrix.
+    SymmetricFunction {
+        order: u32,
+        columns: u32,
+    },
 }
 
 /// A decomposition whose factors are values of their own.
@@ -62,6 +67,8 @@ impl Routine {
             Routine::Spectral(_) => "beside a spectrum",
             Routine::Function(function) => function.name(),
             Routine::ExpAction => "action of expm",
+            Routine::SymmetricFunction { order: 0, .. } => "function",
+            Routine::SymmetricFunction { .. } => "derivative of a function",
         }
     }
 
@@ -70,12 +77,13 @@ impl Routine {
             Routine::Decompose(_) => Kind::Factorization,
             Routine::Spectral(_) => Kind::Elementwise,
             Routine::Function(_) | Routine::ExpAction => Kind::Product,
+            Routine::SymmetricFunction { .. } => Kind::Product,
         }
     }
 
     /// Floating-point operations, to first order.
     pub(crate) fn flops(self, args: &[Shape]) -> u64 {
-        let rows = args.first().map_or(0, |a| a.rows) as u64;
+        let rows = args.last().map_or(0, |a| a.rows) as u64;
         let square = rows.saturating_mul(rows);
         let cube = square.saturating_mul(rows);
         match self {
@@ -91,6 +99,13 @@ impl Routine {
             Routine::ExpAction => {
                 square.saturating_mul(60).saturating_mul(args.get(1).map_or(0, |b| b.cols) as u64)
             }
+            Routine::SymmetricFunction { order: 0, .. } => cube,
+            // Four products for the first direction, two for each of the others, and the divided differences.
+            Routine::SymmetricFunction { order, .. } => {
+                let tuples = (0..=order).fold(1u64, |tuples, _| tuples.saturating_mul(rows));
+                let products = cube.saturating_mul(4 * (u64::from(order) + 1));
+                products.saturating_add(tuples.saturating_mul(u64::from(order) * u64::from(order)))
+            }
         }
     }
 
@@ -103,6 +118,10 @@ impl Routine {
                 expm::exp_scratch::<T>(rows, args.len().saturating_sub(1))
             }
             Routine::ExpAction => action::exp_action_scratch::<T>(rows, args.get(1).map_or(0, |b| b.cols)),
+            Routine::SymmetricFunction { order, .. } => {
+                let n = args.last().map_or(0, |last| last.rows);
+                symmetric_function::scratch::<T>(n, order as usize)
+            }
         }
     }
 
@@ -124,6 +143,12 @@ impl Routine {
             }
             (Routine::ExpAction, &[a, b]) => {
                 action::exp_action(dst, a, b, stack);
+                Ok(())
+            }
+            (Routine::SymmetricFunction { order, columns }, [eigen, others @ ..]) => {
+                let (columns, directions) = others.split_at(columns as usize);
+                debug_assert_eq!(directions.len(), order as usize);
+                symmetric_function::symmetric_function(dst, *eigen, columns, directions, stack);
                 Ok(())
             }
             // Every op has its arity.

@@ -16,6 +16,7 @@ mod functions;
 mod opaque;
 mod reductions;
 mod solves;
+mod spectrum;
 
 use pullback_tape::{Op, Var};
 
@@ -94,6 +95,8 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::Cholesky => &solves::CHOLESKY,
         Op::Factor(factor) => factors::factor(factor),
         Op::Spectral(spectral) => factors::spectral(spectral),
+        Op::SymmetricFunction { .. } => &spectrum::SYMMETRIC_FUNCTION,
+        Op::StopGradient => &spectrum::STOP_GRADIENT,
         Op::Det => &solves::DET,
         Op::LogDet => &solves::LOG_DET,
         Op::MatrixFunction { .. } => &functions::MATRIX_FUNCTION,
@@ -105,6 +108,12 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
 /// The rule for argument `slot`.
 pub(crate) fn rule(op: Op, slot: usize) -> Option<Rule> {
     let rules = rules(op);
+    let slot = match op {
+        // One rule for all columns, and one for all directions.
+        Op::SymmetricFunction { columns, .. } if slot > columns as usize => 2,
+        Op::SymmetricFunction { .. } => slot.min(1),
+        _ => slot,
+    };
     rules.get(slot).or(rules.last()).copied()
 }
 
