@@ -512,12 +512,22 @@ impl<'g> Lowering<'g> {
                 plain(self.emit_to(dst, id, Kernel::AddIdentity { alpha, factor }))
             }
             (Op::Selection(rows), _) => {
-                let order = Shape::new(shape.cols, shape.cols);
-                let zeros = Value { alpha: 0.0, view: View::ones(order) };
-                let dst = self.copy(zeros, id).buffer().unwrap_or_default();
-                let a = self.emit_to(dst, id, Kernel::AddIdentity { alpha: 1.0, factor: None });
-                let (back, columns, accumulate) = (false, false, false);
-                plain(self.emit(id, shape, Kernel::Select { a, rows, back, columns, alpha: 1.0, accumulate }))
+                // Rows of a large identity matrix, or those of a small one put back.
+                let back = shape.rows < shape.cols;
+                let n = shape.rows.min(shape.cols);
+                let order = Shape::new(n, n);
+                let a = if n == 1 {
+                    View::ones(order)
+                } else {
+                    let zeros = Value { alpha: 0.0, view: View::ones(order) };
+                    let dst = self.copy(zeros, id).buffer().unwrap_or_default();
+                    self.emit_to(dst, id, Kernel::AddIdentity { alpha: 1.0, factor: None })
+                };
+                let stored = if back { shape.transposed() } else { shape };
+                let (alpha, columns, accumulate) = (1.0, false, false);
+                let kernel = Kernel::Select { a, rows, back, columns, alpha, accumulate };
+                let selection = self.emit(id, stored, kernel);
+                plain(if back { selection.transpose() } else { selection })
             }
             (Op::Triangle { strict }, _) => {
                 let part = Triangle { upper: false, strict };

@@ -3,7 +3,7 @@
 
 use crate::cost::Kind;
 use crate::failure::Failure;
-use crate::kernels::{action, eigen, expm, symmetric_function};
+use crate::kernels::{action, eigen, expm, reduce, symmetric_function};
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::{MatMut, MatRef};
@@ -23,6 +23,8 @@ pub(crate) enum Routine {
         order: u32,
         columns: u32,
     },
+    ColMax,
+    ColArgmax,
 }
 
 /// A decomposition whose factors are values of their own.
@@ -56,6 +58,8 @@ impl Routine {
             Op::Spectral(spectral) => Some(Routine::Spectral(spectral)),
             Op::MatrixFunction { function, .. } => Some(Routine::Function(function)),
             Op::ExpAction => Some(Routine::ExpAction),
+            Op::ColMax => Some(Routine::ColMax),
+            Op::ColArgmax => Some(Routine::ColArgmax),
             _ => None,
         }
     }
@@ -69,6 +73,8 @@ impl Routine {
             Routine::ExpAction => "action of expm",
             Routine::SymmetricFunction { order: 0, .. } => "function",
             Routine::SymmetricFunction { .. } => "derivative of a function",
+            Routine::ColMax => "maximum",
+            Routine::ColArgmax => "argmax",
         }
     }
 
@@ -78,12 +84,14 @@ impl Routine {
             Routine::Spectral(_) => Kind::Elementwise,
             Routine::Function(_) | Routine::ExpAction => Kind::Product,
             Routine::SymmetricFunction { .. } => Kind::Product,
+            Routine::ColMax | Routine::ColArgmax => Kind::Reduction,
         }
     }
 
     /// Floating-point operations, to first order.
     pub(crate) fn flops(self, args: &[Shape]) -> u64 {
-        let rows = args.last().map_or(0, |a| a.rows) as u64;
+        // What is decomposed comes in a column, and its directions last.
+        let (rows, cols) = args.last().map_or((0, 0), |a| (a.rows as u64, a.cols as u64));
         let square = rows.saturating_mul(rows);
         let cube = square.saturating_mul(rows);
         match self {
@@ -106,6 +114,7 @@ impl Routine {
                 let products = cube.saturating_mul(4 * (u64::from(order) + 1));
                 products.saturating_add(tuples.saturating_mul(u64::from(order) * u64::from(order)))
             }
+            Routine::ColMax | Routine::ColArgmax => rows.saturating_mul(cols),
         }
     }
 
@@ -113,7 +122,6 @@ impl Routine {
         let rows = args.first().map_or(0, |a| a.rows);
         match self {
             Routine::Decompose(Decomposition::Eigen) => eigen::eigen_scratch::<T>(rows),
-            Routine::Spectral(_) => StackReq::EMPTY,
             Routine::Function(MatrixFunction::Exp) => {
                 expm::exp_scratch::<T>(rows, args.len().saturating_sub(1))
             }
@@ -122,6 +130,7 @@ impl Routine {
                 let n = args.last().map_or(0, |last| last.rows);
                 symmetric_function::scratch::<T>(n, order as usize)
             }
+            Routine::Spectral(_) | Routine::ColMax | Routine::ColArgmax => StackReq::EMPTY,
         }
     }
 
@@ -149,6 +158,14 @@ impl Routine {
                 let (columns, directions) = others.split_at(columns as usize);
                 debug_assert_eq!(directions.len(), order as usize);
                 symmetric_function::symmetric_function(dst, *eigen, columns, directions, stack);
+                Ok(())
+            }
+            (Routine::ColMax, &[a]) => {
+                reduce::col_max(dst, a);
+                Ok(())
+            }
+            (Routine::ColArgmax, &[a]) => {
+                reduce::col_argmax(dst, a);
                 Ok(())
             }
             // Every op has its arity.

@@ -314,6 +314,8 @@ impl Page<'_> {
             (Op::Zip(f), &[a, b]) => Form::Call(f.name().to_owned(), vec![of(a), of(b)]).transposed(t),
             (Op::LogSumExp, &[x]) => Form::call("logsumexp", of(x)).transposed(t),
             (Op::Softmax, &[x]) => Form::call("softmax", of(x)).transposed(t),
+            (Op::ColMax, &[x]) => Form::call("colmax", of(x)).transposed(t),
+            (Op::ColArgmax, &[x]) => Form::call("argmax", of(x)).transposed(t),
             (Op::Inverse, &[x]) => inverse(of(x), t),
             (Op::Solve, &[a, b]) => {
                 let rhs = self.form(b, t);

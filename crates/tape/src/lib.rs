@@ -14,6 +14,7 @@
 //! ```
 
 mod arrange;
+mod contract;
 mod error;
 mod factor;
 mod formula;
@@ -21,6 +22,7 @@ mod functions;
 mod graph;
 mod normal;
 mod op;
+mod reduce;
 mod shape;
 mod spectrum;
 mod structure;

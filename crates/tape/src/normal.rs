@@ -333,6 +333,8 @@ impl Recorder {
                 _ if self.is_zero(x) || self.is_zero(mask) => Some(self.zeros(shape, at)),
                 _ => None,
             },
+            (Op::ColMax, &[x]) if self.shape(x).rows == 1 => Some(x),
+            (Op::ColArgmax, &[x]) if self.shape(x).rows == 1 => Some(self.ones(shape, at)),
             (Op::Norm, &[x]) if self.shape(x).is_empty() => Some(self.scalar(0.0, at)),
             (Op::Norm, &[x]) if self.is_scalar(x) => {
                 Some(self.normal(Op::Map(Function::Abs), args, shape, at))

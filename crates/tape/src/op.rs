@@ -108,6 +108,10 @@ pub enum Op {
     LogSumExp,
     /// `exp aᵢⱼ / Σᵢ exp aᵢⱼ` in every column.
     Softmax,
+    /// The largest entry of every column.
+    ColMax,
+    /// 1 at the first of the largest entries of every column, 0 elsewhere.
+    ColArgmax,
     /// `a⁻¹`.
     Inverse,
     /// `a⁻¹ b`.
@@ -419,6 +423,8 @@ impl Op {
             Op::Zip(f) => f.name(),
             Op::LogSumExp => "log_sum_exp",
             Op::Softmax => "softmax",
+            Op::ColMax => "col_max",
+            Op::ColArgmax => "col_argmax",
             Op::Inverse => "inverse",
             Op::Solve => "solve",
             Op::TriangularSolve { upper: false, unit: false } => "solve_lower",
@@ -465,6 +471,8 @@ impl Op {
             Op::Map(Function::Exp),
             Op::LogSumExp,
             Op::Softmax,
+            Op::ColMax,
+            Op::ColArgmax,
             Op::Inverse,
             Op::Solve,
             Op::TriangularSolve { upper: false, unit: false },
@@ -513,6 +521,8 @@ impl Op {
             | Op::Map(_)
             | Op::LogSumExp
             | Op::Softmax
+            | Op::ColMax
+            | Op::ColArgmax
             | Op::Inverse
             | Op::Cholesky
             | Op::Factor(_)
@@ -580,6 +590,8 @@ impl Op {
             | Op::Zip(_)
             | Op::LogSumExp
             | Op::Softmax
+            | Op::ColMax
+            | Op::ColArgmax
             | Op::Inverse
             | Op::Cholesky
             | Op::Factor(_)
@@ -635,7 +647,7 @@ impl Op {
             | Op::Ones
             | Op::Selection(_)
             | Op::Triangle { .. } => Ok(a),
-            Op::Scale(_) | Op::Map(_) | Op::Softmax => Ok(a),
+            Op::Scale(_) | Op::Map(_) | Op::Softmax | Op::ColArgmax => Ok(a),
             Op::Add => same(a == b, "plus").map(|()| a),
             Op::Hadamard => same(a == b, "entrywise times").map(|()| a),
             Op::Quotient => same(a == b, "entrywise over").map(|()| a),
@@ -650,7 +662,7 @@ impl Op {
             Op::Reshape(shape) => Err(format!("{a} has not as many entries as {shape}")),
             Op::Inner => same(a == b, "inner product with").map(|()| Shape::SCALAR),
             Op::Norm => Ok(Shape::SCALAR),
-            Op::LogSumExp => Ok(Shape::new(1, a.cols)),
+            Op::LogSumExp | Op::ColMax => Ok(Shape::new(1, a.cols)),
             Op::Inverse | Op::Cholesky => square().map(|()| a),
             Op::Diagonal => square().map(|()| Shape::new(a.rows, 1)),
             Op::Diag if a.cols == 1 => Ok(Shape::new(a.rows, a.rows)),

@@ -10,6 +10,7 @@ mod elementwise;
 mod factors;
 mod functions;
 mod opaque;
+mod products;
 mod reductions;
 mod solves;
 mod structure;
@@ -105,6 +106,7 @@ fn all() -> Vec<&'static Case> {
         elementwise::CASES,
         factors::CASES,
         functions::CASES,
+        products::CASES,
         reductions::CASES,
         solves::CASES,
         structure::CASES,

@@ -87,6 +87,8 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::Norm => &reductions::NORM,
         Op::LogSumExp => &reductions::LOG_SUM_EXP,
         Op::Softmax => &reductions::SOFTMAX,
+        Op::ColMax => &reductions::COL_MAX,
+        Op::ColArgmax => &reductions::COL_ARGMAX,
         Op::Map(_) => &elementwise::MAP,
         Op::Zip(f) => elementwise::zip(f),
         Op::Inverse => &solves::INVERSE,
