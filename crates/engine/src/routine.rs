@@ -3,11 +3,11 @@
 
 use crate::cost::Kind;
 use crate::failure::Failure;
-use crate::kernels::{eigen, reduce, symmetric_function};
+use crate::kernels::{action, eigen, expm, reduce, symmetric_function};
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::{MatMut, MatRef};
-use pullback_tape::{Factor, Op, Shape, Spectral};
+use pullback_tape::{Factor, MatrixFunction, Op, Shape, Spectral};
 
 /// An algorithm that computes a matrix from its arguments. They may be stored in any order, or repeat a number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -15,6 +15,9 @@ pub(crate) enum Routine {
     /// All factors of a matrix, one behind the other in a column.
     Decompose(Decomposition),
     Spectral(Spectral),
+    /// A function of a matrix, or a derivative of it, in directions that are further arguments.
+    Function(MatrixFunction),
+    ExpAction,
     /// With the eigenvalues and eigenvectors in the place of the matrix.
     SymmetricFunction {
         order: u32,
@@ -53,6 +56,8 @@ impl Routine {
     pub(crate) fn of(op: Op) -> Option<Routine> {
         match op {
             Op::Spectral(spectral) => Some(Routine::Spectral(spectral)),
+            Op::MatrixFunction { function, .. } => Some(Routine::Function(function)),
+            Op::ExpAction => Some(Routine::ExpAction),
             Op::ColMax => Some(Routine::ColMax),
             Op::ColArgmax => Some(Routine::ColArgmax),
             _ => None,
@@ -64,6 +69,8 @@ impl Routine {
         match self {
             Routine::Decompose(Decomposition::Eigen) => "eigendecomposition",
             Routine::Spectral(_) => "beside a spectrum",
+            Routine::Function(function) => function.name(),
+            Routine::ExpAction => "action of expm",
             Routine::SymmetricFunction { order: 0, .. } => "function",
             Routine::SymmetricFunction { .. } => "derivative of a function",
             Routine::ColMax => "maximum",
@@ -75,6 +82,7 @@ impl Routine {
         match self {
             Routine::Decompose(_) => Kind::Factorization,
             Routine::Spectral(_) => Kind::Elementwise,
+            Routine::Function(_) | Routine::ExpAction => Kind::Product,
             Routine::SymmetricFunction { .. } => Kind::Product,
             Routine::ColMax | Routine::ColArgmax => Kind::Reduction,
         }
@@ -90,6 +98,15 @@ impl Routine {
             // Golub & Van Loan, *Matrix Computations*, 4th ed., §8.3.
             Routine::Decompose(Decomposition::Eigen) => cube.saturating_mul(9),
             Routine::Spectral(_) => square.saturating_mul(2),
+            // Six products, a solve, and some two squarings; three times that for every direction. (Higham, *Functions of
+            // Matrices* (2008), §10.3)
+            Routine::Function(MatrixFunction::Exp) => cube
+                .saturating_mul(19)
+                .saturating_mul(3u64.saturating_pow(args.len().saturating_sub(1) as u32)),
+            // What is usual for a matrix of norm 1.
+            Routine::ExpAction => {
+                square.saturating_mul(60).saturating_mul(args.get(1).map_or(0, |b| b.cols) as u64)
+            }
             Routine::SymmetricFunction { order: 0, .. } => cube,
             // Four products for the first direction, two for each of the others, and the divided differences.
             Routine::SymmetricFunction { order, .. } => {
@@ -105,6 +122,10 @@ impl Routine {
         let rows = args.first().map_or(0, |a| a.rows);
         match self {
             Routine::Decompose(Decomposition::Eigen) => eigen::eigen_scratch::<T>(rows),
+            Routine::Function(MatrixFunction::Exp) => {
+                expm::exp_scratch::<T>(rows, args.len().saturating_sub(1))
+            }
+            Routine::ExpAction => action::exp_action_scratch::<T>(rows, args.get(1).map_or(0, |b| b.cols)),
             Routine::SymmetricFunction { order, .. } => {
                 let n = args.last().map_or(0, |last| last.rows);
                 symmetric_function::scratch::<T>(n, order as usize)
@@ -124,6 +145,14 @@ impl Routine {
             (Routine::Decompose(Decomposition::Eigen), &[a]) => eigen::eigen(dst, a, stack),
             (Routine::Spectral(spectral), &[spectrum, x]) => {
                 kernels::spectrum::spectral(dst, spectral, spectrum, x)
+            }
+            (Routine::Function(MatrixFunction::Exp), &[a, ref directions @ ..]) => {
+                expm::exp(dst, a, directions, stack);
+                Ok(())
+            }
+            (Routine::ExpAction, &[a, b]) => {
+                action::exp_action(dst, a, b, stack);
+                Ok(())
             }
             (Routine::SymmetricFunction { order, columns }, [eigen, others @ ..]) => {
                 let (columns, directions) = others.split_at(columns as usize);

@@ -5,7 +5,7 @@
 
 use faer::{Mat, MatMut, MatRef};
 use pullback_engine::{Definition, Program, Scalar};
-use pullback_tape::{Function, Literal, Op, Tape, Var};
+use pullback_tape::{Function, Literal, MatrixFunction, Op, Tape, Var};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Index;
 
@@ -381,6 +381,16 @@ fn cholesky(a: &Mat<f64>) -> Mat<f64> {
         }
     }
     l
+}
+
+/// `exp(A)` of a small matrix, by its Taylor series.
+fn expm(a: &Mat<f64>) -> Mat<f64> {
+    let (mut term, mut sum) = (eye(a.nrows()), eye(a.nrows()));
+    for k in 1..=30 {
+        term = times(1.0 / f64::from(k), &mul(&term, a));
+        sum = add(&sum, &term);
+    }
+    sum
 }
 
 fn log_sum_exp(a: &Mat<f64>) -> Mat<f64> {
@@ -944,6 +954,29 @@ const CASES: &[Case] = &[
     entry("sin of a literal", |t, _| t.scalar(0.7).sin(), |_, _| number(0.7f64.sin())),
     entry("NaN", |t, d| t.scalar(f64::NAN) * t.ones((d.0, d.2)), |_, d| filled(f64::NAN, d.0, d.2)),
     // factorizations
+    solve("expm", |t, d| (0.25 * t.d(d)).expm(), |g, _| expm(&times(0.25, &g["D"]))),
+    solve(
+        "expm_multiply",
+        |t, d| (0.25 * t.d(d)).expm_multiply(t.x(d)),
+        |g, _| mul(&expm(&times(0.25, &g["D"])), &g["X"]),
+    ),
+    solve(
+        "derivative of expm",
+        |t, d| {
+            let (function, a) = (MatrixFunction::Exp, 0.25 * t.d(d));
+            t.apply(Op::MatrixFunction { function, order: 1 }, &[a, t.d(d).t() + t.identity(d.0)])
+        },
+        // A block of exp [A E; 0 A].
+        |g, d| {
+            let (d, n) = (&g["D"], d.0);
+            let block = Mat::from_fn(2 * n, 2 * n, |i, j| match (i / n.max(1), j / n.max(1)) {
+                (0, 1) => d[(j - n, i)] + if j == i + n { 1.0 } else { 0.0 },
+                (row, col) if row == col => 0.25 * d[(i % n, j % n)],
+                _ => 0.0,
+            });
+            expm(&block).submatrix(0, n, n, n).to_owned()
+        },
+    ),
     solve("inverse", |t, d| t.d(d).inv(), |g, _| inv(&g["D"])),
     solve("inverse of a multiple", |t, d| (-4.0 * t.d(d)).inv(), |g, _| times(-0.25, &inv(&g["D"]))),
     solve("inverse of a transpose", |t, d| t.d(d).t().inv(), |g, _| t(&inv(&g["D"]))),

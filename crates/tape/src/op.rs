@@ -1,5 +1,6 @@
 use crate::Shape;
 use crate::factor::{Factor, Spectral};
+use crate::functions::MatrixFunction;
 
 /// An `f64` literal that can be hashed and compared: by its bits.
 #[derive(Clone, Copy, Debug)]
@@ -144,6 +145,16 @@ pub enum Op {
     Det,
     /// `log |det a|`.
     LogDet,
+    /// A function of a matrix and its Fréchet derivatives. Order 0 is `f(a)`; order k ≥ 1 is the derivative of order k at a
+    /// in the directions `b, …`, symmetric and linear in each.
+    MatrixFunction {
+        /// The function.
+        function: MatrixFunction,
+        /// The order of the derivative.
+        order: u32,
+    },
+    /// `exp(a) b`, without the exponential.
+    ExpAction,
     /// An opaque scalar function `L` and its derivatives. Order 0 is `L(a)`; order k ≥ 1 is the matrix
     /// `∇ᵏL(a)[b, …]` with k − 1 directions, symmetric and linear in each.
     Opaque {
@@ -427,6 +438,8 @@ impl Op {
             Op::StopGradient => "stop_gradient",
             Op::Det => "det",
             Op::LogDet => "log_det",
+            Op::MatrixFunction { function, .. } => function.name(),
+            Op::ExpAction => "expm_multiply",
             Op::Opaque { .. } => "function",
         }
     }
@@ -474,6 +487,10 @@ impl Op {
             Op::Opaque { name, order: 2 },
         ];
         ops.extend(Binary::all().map(Op::Zip));
+        ops.push(Op::ExpAction);
+        for function in MatrixFunction::all() {
+            ops.extend((0..3).map(|order| Op::MatrixFunction { function, order }));
+        }
         ops.extend(Factor::all().map(Op::Factor));
         ops.extend(Spectral::all().map(Op::Spectral));
         ops.push(Op::SymmetricFunction { order: 0, columns: 1 });
@@ -521,7 +538,9 @@ impl Op {
             | Op::Zip(_)
             | Op::Solve
             | Op::TriangularSolve { .. }
-            | Op::Spectral(_) => 2,
+            | Op::Spectral(_)
+            | Op::ExpAction => 2,
+            Op::MatrixFunction { order, .. } => (order as usize).saturating_add(1),
             Op::SymmetricFunction { order, columns } => 1 + (columns as usize).saturating_add(order as usize),
             Op::Opaque { order, .. } => {
                 if order == 0 {
@@ -552,9 +571,11 @@ impl Op {
             | Op::Inner
             | Op::Hadamard => Slot::Multilinear,
             Op::Quotient => [Slot::Multilinear, Slot::Nonlinear][(slot > 0) as usize],
-            Op::Solve | Op::TriangularSolve { .. } | Op::Spectral(_) => {
-                [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize]
-            }
+            Op::Solve
+            | Op::TriangularSolve { .. }
+            | Op::Spectral(_)
+            | Op::ExpAction
+            | Op::MatrixFunction { .. } => [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize],
             Op::Opaque { .. } => [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize],
             Op::Input(_)
             | Op::Symbol(_)
@@ -671,11 +692,18 @@ impl Op {
                 square()?;
                 same(a.rows == b.rows, "solved for").map(|()| b)
             }
+            Op::ExpAction => {
+                square()?;
+                same(a.rows == b.rows, "exponential times").map(|()| b)
+            }
+            Op::MatrixFunction { .. } if !a.is_square() => square().map(|()| a),
             Op::Opaque { order: 0, .. } => Ok(Shape::SCALAR),
-            Op::Opaque { .. } => match args.iter().find(|&&direction| direction != a) {
-                Some(direction) => Err(format!("the direction is {direction} and the argument {a}")),
-                None => Ok(a),
-            },
+            Op::Opaque { .. } | Op::MatrixFunction { .. } => {
+                match args.iter().find(|&&direction| direction != a) {
+                    Some(direction) => Err(format!("the direction is {direction} and the argument {a}")),
+                    None => Ok(a),
+                }
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::graph::{Graph, NodeId};
 use crate::op::{Binary, Function};
-use crate::{Op, Shape};
+use crate::{MatrixFunction, Op, Shape};
 use smallvec::SmallVec;
 
 /// Whether a square matrix is known to be symmetric, and definite.
@@ -103,6 +103,8 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         Op::Inverse if a >= Semidefinite => Definite,
         Op::Inverse => a,
         Op::Diag => Symmetric,
+        Op::MatrixFunction { function: MatrixFunction::Exp, order: 0 } if a.symmetric() => Definite,
+        Op::MatrixFunction { .. } if (0..args.len()).all(|i| at(i).symmetric()) => Symmetric,
         Op::Cholesky if shape.is_scalar() => Definite,
         Op::Norm => Semidefinite,
         Op::Trace if a >= Semidefinite => Semidefinite,

@@ -1,8 +1,10 @@
 //! The kernels: what each instruction does to its buffer.
 
+pub(crate) mod action;
 pub(crate) mod arrange;
 pub(crate) mod eigen;
 pub(crate) mod elementwise;
+pub(crate) mod expm;
 pub(crate) mod factor;
 pub(crate) mod fixed;
 pub(crate) mod functions;

@@ -8,6 +8,7 @@
 mod algebra;
 mod elementwise;
 mod factors;
+mod functions;
 mod opaque;
 mod products;
 mod reductions;
@@ -104,6 +105,7 @@ fn all() -> Vec<&'static Case> {
         algebra::CASES,
         elementwise::CASES,
         factors::CASES,
+        functions::CASES,
         products::CASES,
         reductions::CASES,
         solves::CASES,

@@ -12,6 +12,7 @@
 mod algebra;
 mod elementwise;
 mod factors;
+mod functions;
 mod opaque;
 mod reductions;
 mod solves;
@@ -100,6 +101,8 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::StopGradient => &spectrum::STOP_GRADIENT,
         Op::Det => &solves::DET,
         Op::LogDet => &solves::LOG_DET,
+        Op::MatrixFunction { .. } => &functions::MATRIX_FUNCTION,
+        Op::ExpAction => &functions::EXP_ACTION,
         Op::Opaque { .. } => &opaque::OPAQUE,
     }
 }
