@@ -10,6 +10,9 @@ pub(crate) mod lanes;
 pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod registers;
+#[cfg(test)]
+pub(crate) mod samples;
+pub(crate) mod schur;
 pub(crate) mod small;
 pub(crate) mod symmetric;
 pub(crate) mod tile;
