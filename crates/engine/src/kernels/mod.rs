@@ -14,6 +14,8 @@ pub(crate) mod registers;
 pub(crate) mod samples;
 pub(crate) mod schur;
 pub(crate) mod small;
+pub(crate) mod square_root;
+pub(crate) mod sylvester;
 pub(crate) mod symmetric;
 pub(crate) mod tile;
 pub(crate) mod transpose;

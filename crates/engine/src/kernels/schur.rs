@@ -15,18 +15,25 @@ use faer::linalg::householder::{
     apply_block_householder_sequence_on_the_right_in_place_scratch,
     apply_block_householder_sequence_on_the_right_in_place_with_conj,
 };
+use faer::linalg::matmul::matmul;
 use faer::linalg::qr::no_pivoting::factor::recommended_block_size;
 use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
 use faer::mat::AsMatMut;
 use faer::prelude::{Reborrow, ReborrowMut};
 use faer::traits::math_utils::sqrt;
-use faer::{Conj, MatMut, MatRef, Par};
+use faer::{Accum, Conj, MatMut, MatRef, Par};
 
 /// Why a function of a matrix could not be computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Failure {
     /// The QR algorithm did not find all eigenvalues.
     NoConvergence,
+    /// Eigenvalues λ of A and μ of B with `λ + μ = 0`.
+    Opposite(Complex, Complex),
+    /// Eigenvalues λ of A and μ of B with `λ μ = 1`.
+    Reciprocal(Complex, Complex),
+    /// An eigenvalue where the function is not defined.
+    Undefined(Complex),
 }
 
 /// A number, as real and imaginary part.
@@ -420,6 +427,18 @@ fn standard_form<T: Scalar>([mut a, mut b, mut c, mut d]: [T; 4]) -> ([T; 4], (T
         }
     }
     ([a, b, c, d], (cos, sin))
+}
+
+/// `dst = a x b`; `work` has the shape of `a x`.
+pub(crate) fn product_of_three<T: Scalar>(
+    dst: MatMut<'_, T>,
+    [a, x, b]: [MatRef<'_, T>; 3],
+    mut work: MatMut<'_, T>,
+) {
+    let one = T::from_f64(1.0);
+    matmul(work.rb_mut(), Accum::Replace, a, x, one, Par::Seq);
+    matmul(dst, Accum::Replace, work.rb(), b, one, Par::Seq);
+    registers::release();
 }
 
 /// How many rows the block of a quasi-triangular matrix has that begins in row k.
