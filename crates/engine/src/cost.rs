@@ -5,6 +5,7 @@
 
 use crate::plan::{Buffer, Factorization, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
 use pullback_tape::Shape;
+use smallvec::SmallVec;
 
 /// Kinds of instructions, by what their flops are spent on.
 ///
@@ -32,6 +33,9 @@ use pullback_tape::Shape;
 /// | Cholesky's factor of n×n from packed factors | 0 |
 /// | inverse from LU, triangle of an inverse from Cholesky factors of n×n | `4/3 n³`, `2/3 n³` |
 /// | determinant, log-determinant from factors of n×n | `n`, `2n` |
+/// | eigenvalues and vectors of a symmetric n×n | `9n³` |
+/// | solution of a matrix equation with coefficients of orders m and n | `25(m³ + n³) + 5mn(m + n)` |
+/// | square root of n×n | `28n³` |
 /// | opaque function | 0: nobody knows |
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
@@ -129,12 +133,14 @@ pub(crate) fn kind(kernel: &Kernel) -> Kind {
         Kernel::Copy { .. }
         | Kernel::AddIdentity { .. }
         | Kernel::Diagonal { .. }
+        | Kernel::Part { .. }
         | Kernel::Select { .. }
         | Kernel::Triangle { .. }
         | Kernel::LowerFactor { .. }
         | Kernel::Reshape { .. }
         | Kernel::Mirror { update: None } => Kind::Copy,
         Kernel::Mirror { update: Some(_) } => Kind::Product,
+        Kernel::Routine { routine, .. } => routine.kind(),
         Kernel::Opaque { .. } => Kind::Opaque,
     }
 }
@@ -171,6 +177,8 @@ pub(crate) fn name(kernel: &Kernel) -> &'static str {
         Kernel::DefiniteInverse { accumulate: true, .. } => "inverse, added",
         Kernel::Det { .. } => "determinant",
         Kernel::LogDet { .. } => "log-determinant",
+        Kernel::Routine { routine, .. } => routine.name(),
+        Kernel::Part { .. } => "part",
         Kernel::Opaque { .. } => "function",
     }
 }
@@ -259,7 +267,11 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
         }
         Kernel::Det { factors, .. } => sizes.buffer(*factors).rows as u64,
         Kernel::LogDet { factors, .. } => times([2, sizes.buffer(*factors).rows]),
-        Kernel::Opaque { .. } => 0,
+        Kernel::Routine { routine, args } => {
+            let shapes: SmallVec<[Shape; 4]> = args.iter().map(|view| sizes.view(view)).collect();
+            routine.flops(&shapes)
+        }
+        Kernel::Part { .. } | Kernel::Opaque { .. } => 0,
     }
 }
 
@@ -286,6 +298,8 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
         | Kernel::CumulativeSums { .. }
         | Kernel::Reshape { .. }
         | Kernel::Diagonal { .. }
+        | Kernel::Routine { .. }
+        | Kernel::Part { .. }
         | Kernel::Elementwise(_)
         | Kernel::SumOf { .. }
         | Kernel::Copy { .. }

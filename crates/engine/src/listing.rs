@@ -2,6 +2,7 @@
 
 use crate::cost::{self, Kind};
 use crate::plan::{Buffer, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
+use crate::routine::Routine;
 use pullback_tape::{Literal, NodeId, Op, Shape};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Write as _};
@@ -533,6 +534,17 @@ impl<'p> Reader<'p> {
             }
             Kernel::Det { factors, .. } => format!("det({})", self.buffer(*factors)),
             Kernel::LogDet { factors, .. } => format!("log |det {}|", self.buffer(*factors)),
+            Kernel::Part { a, .. } => {
+                format!("{} of {}", self.plan.graph.node(instruction.node).op.name(), view(a))
+            }
+            Kernel::Routine { routine: Routine::Decompose(_), args } => {
+                let args: Vec<_> = args.iter().map(view).collect();
+                format!("decompose({})", args.join(", "))
+            }
+            Kernel::Routine { .. } => {
+                let number = |id| self.value_of.get(&id).map(|number| format!("%{number}"));
+                self.plan.graph.in_terms_of(instruction.node, number)
+            }
             Kernel::Opaque { args, .. } => {
                 let mut args = args.iter().map(view);
                 let at = args.next().unwrap_or_default();

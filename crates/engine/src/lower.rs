@@ -12,8 +12,10 @@ use crate::plan::{
     Arg, Buffer, Elementwise, Factorization, Group, Input, Instruction, Kernel, Method, Place, Plan, Repeat,
     Slot, Step, View,
 };
+use crate::routine::{Decomposition, Routine};
 use crate::{homes, parallel, recompute};
 use pullback_tape::{Graph, Indices, Node, NodeId, Op, Shape, Structure};
+use smallvec::smallvec;
 use std::collections::HashMap;
 
 /// One elementwise pass has at most so many operations, which also bounds the recursion.
@@ -78,6 +80,8 @@ struct Lowering<'g> {
     functions: Vec<String>,
     factors_of: HashMap<(NodeId, Method), (Buffer, usize)>,
     factorizations: Vec<Factorization>,
+    /// Columns with all factors of a matrix.
+    decompositions: HashMap<(NodeId, Decomposition), View>,
 }
 
 pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Result<Plan, Error> {
@@ -97,6 +101,7 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Resu
         functions: Vec::new(),
         factors_of: HashMap::new(),
         factorizations: Vec::new(),
+        decompositions: HashMap::new(),
     };
     lowering.defer();
     for (id, node) in graph.iter() {
@@ -226,7 +231,7 @@ impl<'g> Lowering<'g> {
                 self.uses[arg.index()] += 1;
                 // Of a matrix that is factorized nothing but the factors is read.
                 let factorized = match node.op {
-                    Op::Inverse | Op::Cholesky | Op::Det | Op::LogDet => true,
+                    Op::Inverse | Op::Cholesky | Op::Factor(_) | Op::Det | Op::LogDet => true,
                     Op::Solve => slot == 0,
                     _ => false,
                 };
@@ -597,6 +602,21 @@ impl<'g> Lowering<'g> {
                 let (factors, which) = self.factorized_by(Method::Cholesky, a, id);
                 plain(self.emit(id, shape, Kernel::LowerFactor { factors, which }))
             }
+            (Op::Factor(factor), &[a]) => {
+                let (decomposition, start) = Decomposition::of(factor, self.node(a).shape);
+                let a = self.decomposed(decomposition, a, id);
+                plain(self.emit(id, shape, Kernel::Part { a, start }))
+            }
+            (op, args) if let Some(routine) = Routine::of(op) => {
+                let args = args
+                    .iter()
+                    .map(|&arg| {
+                        let arg = self.value(arg);
+                        self.applied(arg, id)
+                    })
+                    .collect();
+                plain(self.emit(id, shape, Kernel::Routine { routine, args }))
+            }
             (Op::Opaque { name, order }, args) => {
                 let name = self.graph.name(name);
                 let function = match self.functions.iter().position(|known| known == name) {
@@ -839,6 +859,20 @@ impl<'g> Lowering<'g> {
         self.emit_to(dst, for_node, Kernel::Factorize { a, alpha, which });
         self.factors_of.insert((matrix, method), (dst, which));
         (dst, which)
+    }
+
+    /// All factors of a matrix in a column, shared by all that need one.
+    fn decomposed(&mut self, decomposition: Decomposition, matrix: NodeId, for_node: NodeId) -> View {
+        if let Some(&factors) = self.decompositions.get(&(matrix, decomposition)) {
+            return factors;
+        }
+        let a = self.value(matrix);
+        let a = self.applied(a, matrix);
+        let dst = self.new_buffer(Shape::new(decomposition.len(a.shape), 1), matrix);
+        let kernel = Kernel::Routine { routine: Routine::Decompose(decomposition), args: smallvec![a] };
+        let factors = self.emit_to(dst, for_node, kernel);
+        self.decompositions.insert((matrix, decomposition), factors);
+        factors
     }
 
     // ---- elementwise passes ------------------------------------------------------------------------------

@@ -439,6 +439,20 @@ impl<T: Scalar> Machine<'_, T> {
                 self.check_invertible(pivots, instruction)?;
                 to.matrix()[(0, 0)] = factor::log_det(factors(*packed), pivots);
             }
+            Kernel::Routine { routine, args } => {
+                let args: SmallVec<[MatRef<'_, T>; 4]> = args.iter().map(see).collect();
+                routine.run(to.matrix(), &args, scratch.stack).map_err(|failure| {
+                    let (op, formula, location) = self.factorized(instruction);
+                    failure.error(op, formula, location)
+                })?;
+            }
+            Kernel::Part { a, start } => {
+                let (a, mut dst) = (see(a), to.matrix());
+                let rows = dst.nrows();
+                for j in 0..dst.ncols() {
+                    dst.rb_mut().col_mut(j).copy_from(a.col(0).subrows(start + j * rows, rows));
+                }
+            }
             Kernel::Opaque { function, order, args } => {
                 let args: SmallVec<[MatRef<'_, T>; 3]> = args.iter().map(see).collect();
                 self.opaque(*function, *order, &args, to.matrix(), instruction)?;

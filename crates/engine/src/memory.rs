@@ -5,6 +5,8 @@ use crate::kernels::{elementwise, reduce, small};
 use crate::plan::{Kernel, Plan};
 use crate::{Error, Scalar, parallel};
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
+use pullback_tape::Shape;
+use smallvec::SmallVec;
 
 /// Numbers that begin at a cache line: vectors that are read from them do not straddle two.
 struct Aligned<T> {
@@ -76,6 +78,10 @@ impl<T: Scalar> Memory<T> {
                 Kernel::SumOf { pass, .. } => {
                     blocks = blocks.max(elementwise::scratch(pass));
                     StackReq::EMPTY
+                }
+                Kernel::Routine { routine, args } => {
+                    let shapes: SmallVec<[Shape; 4]> = args.iter().map(|view| view.shape).collect();
+                    routine.scratch::<T>(&shapes)
                 }
                 Kernel::Factorize { which, .. } => {
                     factor::factorize_scratch::<T>(plan.factorizations[*which])

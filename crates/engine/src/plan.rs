@@ -2,6 +2,7 @@
 
 use crate::brief::Stretches;
 use crate::kernels::arrange::Triangle;
+use crate::routine::Routine;
 use pullback_tape::{Binary, Function, Graph, Indices, NodeId, Shape};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -253,6 +254,16 @@ pub(crate) enum Kernel {
         factors: Buffer,
         which: usize,
     },
+    /// The result of an algorithm on whole matrices.
+    Routine {
+        routine: Routine,
+        args: SmallVec<[View; 2]>,
+    },
+    /// Some of the numbers of a column, from one position on, in the shape of `dst`.
+    Part {
+        a: View,
+        start: usize,
+    },
     /// The derivative of the given order of the function with this position among the program's functions.
     Opaque {
         function: usize,
@@ -325,11 +336,12 @@ impl Instruction {
             }
             Kernel::AddIdentity { factor, .. } => factor.iter_mut().for_each(visit),
             Kernel::Mirror { update } => update.iter_mut().map(|(_, u)| u).for_each(visit),
-            Kernel::Opaque { args, .. } => args.iter_mut().for_each(visit),
+            Kernel::Opaque { args, .. } | Kernel::Routine { args, .. } => args.iter_mut().for_each(visit),
             Kernel::Copy { a, .. }
             | Kernel::Sum { a, .. }
             | Kernel::Trace { a, .. }
             | Kernel::Diagonal { a, .. }
+            | Kernel::Part { a, .. }
             | Kernel::Select { a, .. }
             | Kernel::Triangle { a, .. }
             | Kernel::CumulativeSums { a, .. }

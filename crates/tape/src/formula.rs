@@ -5,6 +5,7 @@
 //! [`write`](crate::write). Formulas that are long, or in which something was named, are cut into a `where`
 //! clause first, which also bounds the depth of the recursion.
 
+use crate::factor::Spectral;
 use crate::graph::{Graph, Node, NodeId};
 use crate::op::Function;
 use crate::write::{Style, digits, head, write};
@@ -328,6 +329,23 @@ impl Page<'_> {
                 product(if t { vec![rhs, left] } else { vec![left, rhs] })
             }
             (Op::Cholesky, &[x]) => Form::call("chol", of(x)).transposed(t),
+            (Op::Factor(factor), &[x]) => Form::call(factor.symbol(), of(x)).transposed(t),
+            (Op::Spectral(op), &[spectrum, x]) => {
+                let x = of(x);
+                let numerator = match op {
+                    Spectral::Diagonal => return Form::call("diag", x).transposed(t),
+                    Spectral::Diag => return Form::call("Diag", x),
+                    Spectral::Gaps => x,
+                    Spectral::SymmetricGaps => Form::call("sym", x),
+                    Spectral::SkewGaps => Form::call("skew", x),
+                };
+                Form::Entrywise('⊘', vec![numerator, Form::call("Δ", of(spectrum))]).transposed(t)
+            }
+            (op @ (Op::Sylvester | Op::Stein), args) => {
+                let args = args.iter().map(|&arg| of(arg)).collect();
+                Form::Call(op.name().to_owned(), args).transposed(t)
+            }
+            (op @ Op::SquareRoot, &[x]) => Form::call(op.name(), of(x)).transposed(t),
             (Op::Det, &[x]) => Form::call("det", of(x)),
             (Op::LogDet, &[x]) => Form::LogDet(Box::new(of(x))),
             (Op::Opaque { name, order }, args) => Form::Opaque {

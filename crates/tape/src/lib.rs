@@ -14,7 +14,9 @@
 //! ```
 
 mod arrange;
+mod equations;
 mod error;
+mod factor;
 mod formula;
 mod graph;
 mod normal;
@@ -26,6 +28,7 @@ mod var;
 mod write;
 
 pub use error::Error;
+pub use factor::{Factor, Spectral};
 pub use graph::{Args, Graph, Node, NodeId};
 pub use op::{Binary, Function, Indices, Literal, Name, Op, Slot};
 pub use shape::Shape;

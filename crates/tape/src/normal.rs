@@ -184,11 +184,11 @@ impl Recorder {
         Err(self.mistake(Error::TooLarge { formula, shape, location: at }))
     }
 
-    /// Cholesky's factorization reads one triangle, which says nothing about the other.
+    /// What decomposes a symmetric matrix reads one triangle, which says nothing about the other.
     fn check_symmetric(&mut self, op: Op, args: &[NodeId], at: At) -> Result<(), usize> {
         let unknown = |&&id: &&NodeId| self.graph.node(id).structure < Structure::Symmetric;
         match args.iter().find(unknown) {
-            Some(&id) if op == Op::Cholesky => {
+            Some(&id) if op.of_symmetric() => {
                 let operand = self.graph.summary(id);
                 Err(self.mistake(Error::NotSymmetric { op: op.name(), operand, location: at }))
             }
@@ -349,7 +349,7 @@ impl Recorder {
             },
             (Op::TriangularSolve { .. }, &[a, b]) if self.op(a) == Op::Identity => Some(b),
             (Op::TriangularSolve { unit: true, .. }, &[a, b]) if self.is_scalar(a) => Some(b),
-            (Op::Cholesky, &[x]) if self.op(x) == Op::Identity => Some(x),
+            (Op::Cholesky | Op::SquareRoot, &[x]) if self.op(x) == Op::Identity => Some(x),
             (Op::Det, &[x]) if self.is_scalar(x) => Some(x),
             (Op::Det, &[x]) if self.op(x) == Op::Identity || self.shape(x).is_empty() => {
                 Some(self.scalar(1.0, at))

@@ -1,4 +1,5 @@
 use crate::Shape;
+use crate::factor::{Factor, Spectral};
 
 /// An `f64` literal that can be hashed and compared: by its bits.
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +120,17 @@ pub enum Op {
     },
     /// The lower triangular `l` with a positive diagonal of which `a = l lᵀ`, for a positive definite `a`.
     Cholesky,
+    /// A matrix of a decomposition of `a`.
+    Factor(Factor),
+    /// An operation beside a spectrum `a`, the column of the eigenvalues or singular values of something: it looks
+    /// whether some of them coincide.
+    Spectral(Spectral),
+    /// The solution X of `a X + X b = c`.
+    Sylvester,
+    /// The solution X of `X − a X b = c`.
+    Stein,
+    /// The principal square root of `a`.
+    SquareRoot,
     /// `det a`.
     Det,
     /// `log |det a|`.
@@ -395,6 +407,11 @@ impl Op {
             Op::TriangularSolve { upper: false, unit: true } => "solve_unit_lower",
             Op::TriangularSolve { upper: true, unit: true } => "solve_unit_upper",
             Op::Cholesky => "cholesky",
+            Op::Factor(factor) => factor.name(),
+            Op::Spectral(spectral) => spectral.name(),
+            Op::Sylvester => "sylvester",
+            Op::Stein => "stein",
+            Op::SquareRoot => "sqrtm",
             Op::Det => "det",
             Op::LogDet => "log_det",
             Op::Opaque { .. } => "function",
@@ -435,6 +452,9 @@ impl Op {
             Op::TriangularSolve { upper: false, unit: true },
             Op::TriangularSolve { upper: true, unit: true },
             Op::Cholesky,
+            Op::Sylvester,
+            Op::Stein,
+            Op::SquareRoot,
             Op::Det,
             Op::LogDet,
             Op::Opaque { name, order: 0 },
@@ -442,6 +462,8 @@ impl Op {
             Op::Opaque { name, order: 2 },
         ];
         ops.extend(Binary::all().map(Op::Zip));
+        ops.extend(Factor::all().map(Op::Factor));
+        ops.extend(Spectral::all().map(Op::Spectral));
         ops
     }
 
@@ -468,6 +490,8 @@ impl Op {
             | Op::Softmax
             | Op::Inverse
             | Op::Cholesky
+            | Op::Factor(_)
+            | Op::SquareRoot
             | Op::Det
             | Op::LogDet => 1,
             Op::Add
@@ -478,7 +502,9 @@ impl Op {
             | Op::Quotient
             | Op::Zip(_)
             | Op::Solve
-            | Op::TriangularSolve { .. } => 2,
+            | Op::TriangularSolve { .. }
+            | Op::Spectral(_) => 2,
+            Op::Sylvester | Op::Stein => 3,
             Op::Opaque { order, .. } => {
                 if order == 0 {
                     1
@@ -508,9 +534,10 @@ impl Op {
             | Op::Inner
             | Op::Hadamard => Slot::Multilinear,
             Op::Quotient => [Slot::Multilinear, Slot::Nonlinear][(slot > 0) as usize],
-            Op::Solve | Op::TriangularSolve { .. } => {
+            Op::Solve | Op::TriangularSolve { .. } | Op::Spectral(_) => {
                 [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize]
             }
+            Op::Sylvester | Op::Stein => [Slot::Nonlinear, Slot::Multilinear][(slot > 1) as usize],
             Op::Opaque { .. } => [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize],
             Op::Input(_)
             | Op::Symbol(_)
@@ -527,6 +554,8 @@ impl Op {
             | Op::Softmax
             | Op::Inverse
             | Op::Cholesky
+            | Op::Factor(_)
+            | Op::SquareRoot
             | Op::Det
             | Op::LogDet => Slot::Nonlinear,
         }
@@ -535,6 +564,15 @@ impl Op {
     /// Whether the op acts entry by entry on operands of its own shape.
     pub const fn is_elementwise(self) -> bool {
         matches!(self, Op::Add | Op::Scale(_) | Op::Hadamard | Op::Quotient | Op::Map(_) | Op::Zip(_))
+    }
+
+    /// Whether the argument has to be known to be symmetric.
+    pub const fn of_symmetric(self) -> bool {
+        match self {
+            Op::Cholesky => true,
+            Op::Factor(factor) => factor.of_symmetric(),
+            _ => false,
+        }
     }
 
     /// Whether the two arguments may change places.
@@ -581,14 +619,25 @@ impl Op {
             Op::Inner => same(a == b, "inner product with").map(|()| Shape::SCALAR),
             Op::Norm => Ok(Shape::SCALAR),
             Op::LogSumExp => Ok(Shape::new(1, a.cols)),
-            Op::Inverse | Op::Cholesky => square().map(|()| a),
+            Op::Inverse | Op::Cholesky | Op::SquareRoot => square().map(|()| a),
             Op::Diagonal => square().map(|()| Shape::new(a.rows, 1)),
             Op::Diag if a.cols == 1 => Ok(Shape::new(a.rows, a.rows)),
             Op::Diag => Err(format!("a diagonal is a column, not {a}")),
             Op::Trace | Op::Det | Op::LogDet => square().map(|()| Shape::SCALAR),
+            Op::Factor(factor) => factor.shape(a),
+            Op::Spectral(_) if a.cols != 1 => Err(format!("a spectrum is a column, not {a}")),
+            Op::Spectral(spectral) => spectral.shape(a.rows, b),
             Op::Solve | Op::TriangularSolve { .. } => {
                 square()?;
                 same(a.rows == b.rows, "solved for").map(|()| b)
+            }
+            Op::Sylvester | Op::Stein => {
+                let c = args.get(2).copied().unwrap_or(b);
+                match [a, b].into_iter().find(|coefficient| !coefficient.is_square()) {
+                    Some(coefficient) => Err(format!("{coefficient} is not square")),
+                    None if (a.rows, b.rows) == (c.rows, c.cols) => Ok(c),
+                    None => Err(format!("with {a} and {b} the right side is not {c}")),
+                }
             }
             Op::Opaque { order: 0, .. } => Ok(Shape::SCALAR),
             Op::Opaque { .. } => match args.iter().find(|&&direction| direction != a) {

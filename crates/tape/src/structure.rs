@@ -96,6 +96,13 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         Op::MatMul | Op::Solve => palindrome(graph, op, args),
         Op::Inverse if a >= Semidefinite => Definite,
         Op::Inverse => a,
+        // With X, Xᵀ is a solution.
+        Op::Sylvester | Op::Stein => match *args {
+            [a, b, c] if opposite(graph, a, b) => graph.node(c).structure.unsigned(),
+            _ => General,
+        },
+        // Where it is defined, the eigenvalues are positive.
+        Op::SquareRoot if a >= Symmetric => Definite,
         Op::Diag => Symmetric,
         Op::Cholesky if shape.is_scalar() => Definite,
         Op::Norm => Semidefinite,
@@ -127,6 +134,11 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         _ => General,
     };
     if shape.is_scalar() { known.max(Symmetric) } else { known }
+}
+
+/// Whether one is the transpose of the other, or both are the same symmetric matrix.
+fn opposite(graph: &Graph, a: NodeId, b: NodeId) -> bool {
+    mirrors(graph, a, b) || a == b && graph.node(a).structure.symmetric()
 }
 
 /// Whether one is the transpose of the other.

@@ -1,6 +1,7 @@
 //! The kernels: what each instruction does to its buffer.
 
 pub(crate) mod arrange;
+pub(crate) mod eigen;
 pub(crate) mod elementwise;
 pub(crate) mod factor;
 pub(crate) mod fixed;
@@ -14,6 +15,7 @@ pub(crate) mod registers;
 pub(crate) mod samples;
 pub(crate) mod schur;
 pub(crate) mod small;
+pub(crate) mod spectrum;
 pub(crate) mod square_root;
 pub(crate) mod sylvester;
 pub(crate) mod symmetric;

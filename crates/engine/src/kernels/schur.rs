@@ -8,7 +8,9 @@
 //! Ahues & Tisseur (LAPACK Working Note 122), exceptional shifts, and blocks of two in standard form. Around 25n³.
 
 use super::registers;
+use crate::Eigenvalue;
 use crate::Scalar;
+use crate::failure::Failure;
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::linalg::evd::hessenberg::{hessenberg_in_place, hessenberg_in_place_scratch};
 use faer::linalg::householder::{
@@ -22,22 +24,6 @@ use faer::mat::AsMatMut;
 use faer::prelude::{Reborrow, ReborrowMut};
 use faer::traits::math_utils::sqrt;
 use faer::{Accum, Conj, MatMut, MatRef, Par};
-
-/// Why a function of a matrix could not be computed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Failure {
-    /// The QR algorithm did not find all eigenvalues.
-    NoConvergence,
-    /// Eigenvalues λ of A and μ of B with `λ + μ = 0`.
-    Opposite(Complex, Complex),
-    /// Eigenvalues λ of A and μ of B with `λ μ = 1`.
-    Reciprocal(Complex, Complex),
-    /// An eigenvalue where the function is not defined.
-    Undefined(Complex),
-}
-
-/// A number, as real and imaginary part.
-pub(crate) type Complex = (f64, f64);
 
 pub(crate) fn schur_scratch<T: Scalar>(n: usize) -> StackReq {
     if n < 3 {
@@ -472,12 +458,12 @@ pub(crate) fn middle<T: Scalar>(t: MatRef<'_, T>) -> Option<usize> {
 }
 
 /// The eigenvalue of the block that begins in row k; of a pair, that with the positive imaginary part.
-pub(crate) fn eigenvalue<T: Scalar>(t: MatRef<'_, T>, k: usize) -> Complex {
-    let imaginary = match block(t, k) {
+pub(crate) fn eigenvalue<T: Scalar>(t: MatRef<'_, T>, k: usize) -> Eigenvalue {
+    let im = match block(t, k) {
         2 => t[(k, k + 1)].abs().to_f64().sqrt() * t[(k + 1, k)].abs().to_f64().sqrt(),
         _ => 0.0,
     };
-    (t[(k, k)].to_f64(), imaginary)
+    Eigenvalue { re: t[(k, k)].to_f64(), im }
 }
 
 #[cfg(test)]
@@ -598,7 +584,7 @@ mod tests {
             }
         });
         let (t, _) = decompose(a.as_ref());
-        let (re, im) = eigenvalue(t.as_ref(), 0);
+        let Eigenvalue { re, im } = eigenvalue(t.as_ref(), 0);
         assert!((re - cos).abs() < 1e-15 && (im - sin).abs() < 1e-15);
     }
 }

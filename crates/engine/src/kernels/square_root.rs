@@ -5,10 +5,11 @@
 //! roots of the diagonal blocks, the other block solves `U₁₁ X + X U₂₂ = T₁₂` (Deadman, Higham & Ralha, *Blocked Schur
 //! algorithms for computing the matrix square root*, PARA 2012). Around 30n³, most of it for Schur's form.
 
-use super::schur::{Failure, blocks, eigenvalue, middle, product_of_three, schur, schur_scratch};
-use super::sylvester::{Equation, quasi};
+use super::schur::{blocks, eigenvalue, middle, product_of_three, schur, schur_scratch};
+use super::sylvester::{Equation, equal, quasi, symmetrize};
 use super::transpose;
-use crate::Scalar;
+use crate::failure::Failure;
+use crate::{Eigenvalue, Scalar};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
 use faer::mat::AsMatMut;
@@ -39,6 +40,9 @@ pub(crate) fn square_root<T: Scalar>(
     quasi_root(t.rb_mut())?;
     let (mut work, _) = temp_mat_zeroed::<T, _, _>(n, n, stack);
     product_of_three(dst.rb_mut(), [q.rb(), t.rb(), q.rb().transpose()], work.as_mat_mut());
+    if equal(a, a.transpose()) {
+        symmetrize(dst);
+    }
     Ok(())
 }
 
@@ -46,7 +50,7 @@ pub(crate) fn square_root<T: Scalar>(
 pub(crate) fn on_the_plane<T: Scalar>(t: MatRef<'_, T>) -> Result<(), Failure> {
     for (k, rows) in blocks(t) {
         if rows == 1 && t[(k, k)] <= T::default() {
-            return Err(Failure::Undefined(eigenvalue(t, k)));
+            return Err(Failure::OutsideDomain { eigenvalue: eigenvalue(t, k) });
         }
     }
     Ok(())
@@ -76,7 +80,7 @@ fn root_of_block<T: Scalar>(mut t: MatMut<'_, T>) {
         return;
     }
     // √(θ + iμ) = α + iμ/(2α)
-    let (re, im) = eigenvalue(t.rb(), 0);
+    let Eigenvalue { re, im } = eigenvalue(t.rb(), 0);
     let size = re.hypot(im);
     let half = if re > 0.0 {
         (0.5 * re + 0.5 * size).sqrt()
@@ -170,10 +174,15 @@ mod tests {
         let q = orthogonal::<f64>(5, 1);
         let d = Mat::from_fn(5, 5, |i, j| if i == j { i as f64 - 1.5 } else { 0.0 });
         match root(&(&q * d * q.transpose())) {
-            Err(Failure::Undefined((re, im))) => assert!(re < -0.4 && im == 0.0),
+            Err(Failure::OutsideDomain { eigenvalue: Eigenvalue { re, im } }) => {
+                assert!(re < -0.4 && im == 0.0)
+            }
             other => panic!("{other:?}"),
         }
-        assert_eq!(root(&Mat::<f64>::zeros(3, 3)), Err(Failure::Undefined((0.0, 0.0))));
+        assert_eq!(
+            root(&Mat::<f64>::zeros(3, 3)),
+            Err(Failure::OutsideDomain { eigenvalue: Eigenvalue { re: 0.0, im: 0.0 } })
+        );
         assert!(root(&Mat::full(3, 3, f64::NAN)).unwrap()[(1, 1)].is_nan());
     }
 }

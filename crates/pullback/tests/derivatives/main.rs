@@ -7,6 +7,8 @@
 
 mod algebra;
 mod elementwise;
+mod equations;
+mod factors;
 mod opaque;
 mod reductions;
 mod solves;
@@ -98,10 +100,18 @@ fn run<T: Scalar>(case: &Case) -> Vec<String> {
 }
 
 fn all() -> Vec<&'static Case> {
-    [algebra::CASES, elementwise::CASES, reductions::CASES, solves::CASES, structure::CASES]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        algebra::CASES,
+        elementwise::CASES,
+        equations::CASES,
+        factors::CASES,
+        reductions::CASES,
+        solves::CASES,
+        structure::CASES,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn assert_all<T: Scalar>() {

@@ -11,6 +11,8 @@
 
 mod algebra;
 mod elementwise;
+mod equations;
+mod factors;
 mod opaque;
 mod reductions;
 mod solves;
@@ -90,6 +92,11 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::Solve => &solves::SOLVE,
         Op::TriangularSolve { .. } => &solves::TRIANGULAR_SOLVE,
         Op::Cholesky => &solves::CHOLESKY,
+        Op::Factor(factor) => factors::factor(factor),
+        Op::Spectral(spectral) => factors::spectral(spectral),
+        Op::Sylvester => &equations::SYLVESTER,
+        Op::Stein => &equations::STEIN,
+        Op::SquareRoot => &equations::SQUARE_ROOT,
         Op::Det => &solves::DET,
         Op::LogDet => &solves::LOG_DET,
         Op::Opaque { .. } => &opaque::OPAQUE,

@@ -1,0 +1,38 @@
+use crate::{Eigenvalue, Error};
+use std::panic::Location;
+
+/// Why an algorithm on matrices has no result. It knows numbers only; what they belong to is added to the [`Error`].
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Failure {
+    /// An iteration did not end, after it was tried again on a scaled problem.
+    NoConvergence,
+    /// Two values of a spectrum coincide, and the result depends on how their vectors are chosen.
+    Coincide { first: usize, second: usize, gap: f64 },
+    /// An eigenvalue of one coefficient of an equation and one of the other that together make it singular.
+    SingularEquation { first: Eigenvalue, second: Eigenvalue },
+    /// An eigenvalue where a function of a matrix is not defined.
+    OutsideDomain { eigenvalue: Eigenvalue },
+}
+
+impl Failure {
+    /// The error that tells of it: the op, its matrix, and where it was written.
+    pub(crate) fn error(
+        self,
+        op: &'static str,
+        formula: String,
+        location: &'static Location<'static>,
+    ) -> Error {
+        match self {
+            Failure::NoConvergence => Error::NoConvergence { op, formula, location },
+            Failure::Coincide { first, second, gap } => {
+                Error::Coincide { op, formula, first, second, gap, location }
+            }
+            Failure::SingularEquation { first, second } => {
+                Error::SingularEquation { op, formula, first, second, location }
+            }
+            Failure::OutsideDomain { eigenvalue } => {
+                Error::OutsideDomain { op, formula, eigenvalue, location }
+            }
+        }
+    }
+}

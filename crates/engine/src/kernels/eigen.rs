@@ -1,0 +1,109 @@
+//! Eigenvalues and eigenvectors of symmetric matrices.
+
+use super::registers;
+use crate::Scalar;
+use crate::failure::Failure;
+use faer::diag::DiagMut;
+use faer::dyn_stack::{MemStack, StackReq};
+use faer::linalg::evd::{self, ComputeEigenvectors};
+use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
+use faer::mat::AsMatMut;
+use faer::prelude::ReborrowMut;
+use faer::{ColMut, MatMut, MatRef, Par};
+
+pub(crate) fn eigen_scratch<T: Scalar>(n: usize) -> StackReq {
+    if n == 0 {
+        return StackReq::EMPTY;
+    }
+    let evd = evd::self_adjoint_evd_scratch::<T>(n, ComputeEigenvectors::Yes, Par::Seq, Default::default());
+    temp_mat_scratch::<T>(n, n).and(evd)
+}
+
+/// The eigenvalues of `a`, ascending, and behind them the eigenvectors, of which the entry of the largest size is positive.
+/// The lower triangle is read.
+pub(crate) fn eigen<T: Scalar>(
+    mut dst: MatMut<'_, T>,
+    a: MatRef<'_, T>,
+    stack: &mut MemStack,
+) -> Result<(), Failure> {
+    let n = a.nrows();
+    let Some(numbers) = numbers(&mut dst).filter(|_| n > 0) else { return Ok(()) };
+    let (values, vectors) = numbers.split_at_mut(n);
+    let largest = largest(a);
+    if !largest.is_finite() {
+        // faer would iterate on a NaN.
+        numbers.fill(T::from_f64(f64::NAN));
+        return Ok(());
+    }
+    let mut vectors = MatMut::from_column_major_slice_mut(vectors, n, n);
+    let mut decompose = |a: MatRef<'_, T>, stack: &mut MemStack| {
+        let spectrum = DiagMut::from(ColMut::from_slice_mut(&mut *values).as_diagonal_mut());
+        let (u, params) = (Some(vectors.rb_mut()), Default::default());
+        let result = evd::self_adjoint_evd(a, spectrum, u, Par::Seq, stack, params);
+        registers::release();
+        result
+    };
+    if decompose(a, stack).is_err() {
+        // Once more, with entries of the order of 1 and the rows in reverse.
+        let (mut scaled, stack) = temp_mat_zeroed::<T, _, _>(n, n, stack);
+        let mut scaled = scaled.as_mat_mut();
+        for j in 0..n {
+            for i in 0..n {
+                let (k, l) = (n - 1 - i, n - 1 - j);
+                scaled[(i, j)] = a[(k.max(l), k.min(l))] / largest;
+            }
+        }
+        decompose(scaled.rb_mut().as_ref(), stack).map_err(|_| Failure::NoConvergence)?;
+        values.iter_mut().for_each(|value| *value *= largest);
+        for j in 0..n {
+            for i in 0..n / 2 {
+                let (x, y) = (vectors[(i, j)], vectors[(n - 1 - i, j)]);
+                (vectors[(i, j)], vectors[(n - 1 - i, j)]) = (y, x);
+            }
+        }
+    }
+    for j in 0..n {
+        if is_turned(vectors.rb_mut().as_ref(), j) {
+            vectors.rb_mut().col_mut(j).iter_mut().for_each(|x| *x = -*x);
+        }
+    }
+    Ok(())
+}
+
+/// The numbers of a column that is stored in one piece, as the arena stores it.
+pub(crate) fn numbers<'a, T: Scalar>(column: &'a mut MatMut<'_, T>) -> Option<&'a mut [T]> {
+    if column.ncols() == 0 {
+        return None;
+    }
+    column.rb_mut().col_mut(0).try_as_col_major_mut().map(|column| column.as_slice_mut())
+}
+
+/// The largest size of an entry; NaN or infinite if there is such an entry.
+pub(crate) fn largest<T: Scalar>(a: MatRef<'_, T>) -> T {
+    let mut largest = T::default();
+    for j in 0..a.ncols() {
+        for i in 0..a.nrows() {
+            let x = a[(i, j)].abs();
+            if !(x <= largest) {
+                largest = x;
+            }
+            if !largest.is_finite() {
+                return largest;
+            }
+        }
+    }
+    largest
+}
+
+/// Whether the first entry of the largest size in a column is negative. Sizes that differ by rounding errors only count as
+/// equal, so that a column and its rounded copy are turned alike.
+pub(crate) fn is_turned<T: Scalar>(a: MatRef<'_, T>, j: usize) -> bool {
+    let almost = T::from_f64(1.0) - T::from_f64(64.0) * T::EPSILON;
+    let mut found = T::default();
+    for i in 0..a.nrows() {
+        if a[(i, j)].abs() * almost > found.abs() {
+            found = a[(i, j)];
+        }
+    }
+    found < T::default()
+}

@@ -1,0 +1,124 @@
+//! Algorithms on whole matrices that an instruction runs as they are: what they are called, what they cost, what scratch
+//! they need, and where they are.
+
+use crate::cost::Kind;
+use crate::failure::Failure;
+use crate::kernels::sylvester::{self, Equation};
+use crate::kernels::{eigen, square_root};
+use crate::{Scalar, kernels};
+use faer::dyn_stack::{MemStack, StackReq};
+use faer::{MatMut, MatRef};
+use pullback_tape::{Factor, Op, Shape, Spectral};
+
+/// An algorithm that computes a matrix from its arguments. They may be stored in any order, or repeat a number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Routine {
+    /// All factors of a matrix, one behind the other in a column.
+    Decompose(Decomposition),
+    Spectral(Spectral),
+    Equation(Equation),
+    SquareRoot,
+}
+
+/// A decomposition whose factors are values of their own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Decomposition {
+    /// `A = V Diag(λ) Vᵀ` of a symmetric matrix.
+    Eigen,
+}
+
+impl Decomposition {
+    /// The decomposition that a factor of an m×n matrix belongs to, and where among its numbers it begins.
+    pub(crate) fn of(factor: Factor, Shape { rows: m, .. }: Shape) -> (Decomposition, usize) {
+        match factor {
+            Factor::Eigenvalues => (Decomposition::Eigen, 0),
+            Factor::Eigenvectors => (Decomposition::Eigen, m),
+        }
+    }
+
+    /// The numbers in all factors of an m×n matrix.
+    pub(crate) fn len(self, Shape { rows: m, .. }: Shape) -> usize {
+        match self {
+            Decomposition::Eigen => m + m * m,
+        }
+    }
+}
+
+impl Routine {
+    /// The routine that computes an op, if there is one.
+    pub(crate) fn of(op: Op) -> Option<Routine> {
+        match op {
+            Op::Spectral(spectral) => Some(Routine::Spectral(spectral)),
+            Op::Sylvester => Some(Routine::Equation(Equation::Sylvester)),
+            Op::Stein => Some(Routine::Equation(Equation::Stein)),
+            Op::SquareRoot => Some(Routine::SquareRoot),
+            _ => None,
+        }
+    }
+
+    /// What it is called in a listing.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Routine::Decompose(Decomposition::Eigen) => "eigendecomposition",
+            Routine::Spectral(_) => "beside a spectrum",
+            Routine::Equation(_) => "matrix equation",
+            Routine::SquareRoot => "square root",
+        }
+    }
+
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Routine::Decompose(_) | Routine::Equation(_) | Routine::SquareRoot => Kind::Factorization,
+            Routine::Spectral(_) => Kind::Elementwise,
+        }
+    }
+
+    /// Floating-point operations, to first order.
+    pub(crate) fn flops(self, args: &[Shape]) -> u64 {
+        let rows = args.first().map_or(0, |a| a.rows) as u64;
+        let square = rows.saturating_mul(rows);
+        let cube = square.saturating_mul(rows);
+        match self {
+            // Golub & Van Loan, *Matrix Computations*, 4th ed., §8.3.
+            Routine::Decompose(Decomposition::Eigen) => cube.saturating_mul(9),
+            Routine::Spectral(_) => square.saturating_mul(2),
+            // Ibid., §7.5.6 and §7.6.3; Higham, *Functions of Matrices*, §6.2.
+            Routine::Equation(_) => {
+                let cols = args.get(1).map_or(0, |b| b.rows) as u64;
+                let schur = cube.saturating_add(cols.saturating_pow(3)).saturating_mul(25);
+                schur
+                    .saturating_add((rows + cols).saturating_mul(rows.saturating_mul(cols)).saturating_mul(5))
+            }
+            Routine::SquareRoot => cube.saturating_mul(28),
+        }
+    }
+
+    pub(crate) fn scratch<T: Scalar>(self, args: &[Shape]) -> StackReq {
+        let rows = args.first().map_or(0, |a| a.rows);
+        match self {
+            Routine::Decompose(Decomposition::Eigen) => eigen::eigen_scratch::<T>(rows),
+            Routine::Spectral(_) => StackReq::EMPTY,
+            Routine::Equation(_) => sylvester::equation_scratch::<T>(rows, args.get(1).map_or(0, |b| b.rows)),
+            Routine::SquareRoot => square_root::square_root_scratch::<T>(rows),
+        }
+    }
+
+    /// Writes the result to `dst`. After a failure nobody reads it.
+    pub(crate) fn run<T: Scalar>(
+        self,
+        dst: MatMut<'_, T>,
+        args: &[MatRef<'_, T>],
+        stack: &mut MemStack,
+    ) -> Result<(), Failure> {
+        match (self, args) {
+            (Routine::Decompose(Decomposition::Eigen), &[a]) => eigen::eigen(dst, a, stack),
+            (Routine::Spectral(spectral), &[spectrum, x]) => {
+                kernels::spectrum::spectral(dst, spectral, spectrum, x)
+            }
+            (Routine::Equation(kind), &[a, b, c]) => sylvester::equation(kind, dst, [a, b, c], stack),
+            (Routine::SquareRoot, &[a]) => square_root::square_root(dst, a, stack),
+            // Every op has its arity.
+            _ => Ok(()),
+        }
+    }
+}

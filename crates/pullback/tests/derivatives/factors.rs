@@ -1,0 +1,33 @@
+use crate::{Case, Dims, Domain, SQUARE};
+use pullback::prelude::*;
+use pullback_tape::{Op, Spectral};
+
+fn symmetric<'t>(tape: &'t Tape, (m, _, _): Dims, f: impl Fn(Var<'t>) -> Var<'t>) -> (Var<'t>, Vec<Var<'t>>) {
+    let a = tape.symmetric("A", m);
+    (f(a), vec![a])
+}
+
+const fn case(name: &'static str, build: for<'t> fn(&'t Tape, Dims) -> (Var<'t>, Vec<Var<'t>>)) -> Case {
+    Case { name, domain: Domain::Any, shapes: SQUARE, build }
+}
+
+pub(crate) const CASES: &[Case] = &[
+    case("eigenvalues", |t, d| symmetric(t, d, |a| a.eigenvalues())),
+    case("eigenvectors", |t, d| symmetric(t, d, |a| a.eigenvectors())),
+    case("eigenvalues and eigenvectors", |t, d| {
+        symmetric(t, d, |a| {
+            let (values, vectors) = a.eigen();
+            vectors * values.exp().diag() * vectors.t() + a
+        })
+    }),
+    case("gaps", |t, (m, _, _)| {
+        let (spectrum, b) = (t.input("s", (m, 1)), t.input("B", (m, m)));
+        // As far apart as the positions are.
+        let positions = t.ones((m, 1)).cumulative_sums();
+        let spectrum_apart = 3.0 * positions + spectrum;
+        let beside = |op| t.apply(Op::Spectral(op), &[spectrum_apart, b]);
+        let y = beside(Spectral::Gaps) + beside(Spectral::SymmetricGaps) + beside(Spectral::SkewGaps);
+        let diagonal = beside(Spectral::Diagonal);
+        (y + t.apply(Op::Spectral(Spectral::Diag), &[spectrum_apart, diagonal]), vec![spectrum, b])
+    }),
+];
