@@ -8,6 +8,7 @@ pub(crate) mod fixed;
 pub(crate) mod functions;
 pub(crate) mod gamma;
 pub(crate) mod lanes;
+pub(crate) mod logarithm;
 pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod registers;
