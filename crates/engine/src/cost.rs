@@ -35,7 +35,7 @@ use smallvec::SmallVec;
 /// | determinant, log-determinant from factors of n×n | `n`, `2n` |
 /// | eigenvalues and vectors of a symmetric n×n | `9n³` |
 /// | solution of a matrix equation with coefficients of orders m and n | `25(m³ + n³) + 5mn(m + n)` |
-/// | square root of n×n | `28n³` |
+/// | square root, sign of n×n | `28n³`, `29n³` |
 /// | opaque function | 0: nobody knows |
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]

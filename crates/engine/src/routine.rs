@@ -4,7 +4,7 @@
 use crate::cost::Kind;
 use crate::failure::Failure;
 use crate::kernels::sylvester::{self, Equation};
-use crate::kernels::{eigen, square_root};
+use crate::kernels::{eigen, sign, square_root};
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::{MatMut, MatRef};
@@ -18,6 +18,7 @@ pub(crate) enum Routine {
     Spectral(Spectral),
     Equation(Equation),
     SquareRoot,
+    MatrixSign,
 }
 
 /// A decomposition whose factors are values of their own.
@@ -52,6 +53,7 @@ impl Routine {
             Op::Sylvester => Some(Routine::Equation(Equation::Sylvester)),
             Op::Stein => Some(Routine::Equation(Equation::Stein)),
             Op::SquareRoot => Some(Routine::SquareRoot),
+            Op::MatrixSign => Some(Routine::MatrixSign),
             _ => None,
         }
     }
@@ -63,12 +65,15 @@ impl Routine {
             Routine::Spectral(_) => "beside a spectrum",
             Routine::Equation(_) => "matrix equation",
             Routine::SquareRoot => "square root",
+            Routine::MatrixSign => "matrix sign",
         }
     }
 
     pub(crate) fn kind(self) -> Kind {
         match self {
-            Routine::Decompose(_) | Routine::Equation(_) | Routine::SquareRoot => Kind::Factorization,
+            Routine::Decompose(_) | Routine::Equation(_) | Routine::SquareRoot | Routine::MatrixSign => {
+                Kind::Factorization
+            }
             Routine::Spectral(_) => Kind::Elementwise,
         }
     }
@@ -90,6 +95,7 @@ impl Routine {
                     .saturating_add((rows + cols).saturating_mul(rows.saturating_mul(cols)).saturating_mul(5))
             }
             Routine::SquareRoot => cube.saturating_mul(28),
+            Routine::MatrixSign => cube.saturating_mul(29),
         }
     }
 
@@ -100,6 +106,7 @@ impl Routine {
             Routine::Spectral(_) => StackReq::EMPTY,
             Routine::Equation(_) => sylvester::equation_scratch::<T>(rows, args.get(1).map_or(0, |b| b.rows)),
             Routine::SquareRoot => square_root::square_root_scratch::<T>(rows),
+            Routine::MatrixSign => sign::sign_scratch::<T>(rows),
         }
     }
 
@@ -117,6 +124,7 @@ impl Routine {
             }
             (Routine::Equation(kind), &[a, b, c]) => sylvester::equation(kind, dst, [a, b, c], stack),
             (Routine::SquareRoot, &[a]) => square_root::square_root(dst, a, stack),
+            (Routine::MatrixSign, &[a]) => sign::sign(dst, a, stack),
             // Every op has its arity.
             _ => Ok(()),
         }

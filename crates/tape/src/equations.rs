@@ -89,4 +89,19 @@ impl<'t> Var<'t> {
     pub fn sqrtm(self) -> Var<'t> {
         self.tape.record(Op::SquareRoot, &[self], Location::caller())
     }
+
+    /// The sign of a square matrix: the S that commutes with X, where every eigenvalue is replaced by the sign of its real
+    /// part, so that `S² = I`. `½ (I + S)` projects onto the invariant subspace that belongs to the eigenvalues on the right.
+    /// About 29n³, by the real Schur form.
+    ///
+    /// # Derivative
+    /// The solution of `N Ṡ + Ṡ N = ε − S ε S` with `N = S X`: `sylvester(N, N, ε − S ε S)`. [Higham, *Functions of
+    /// Matrices*, §5.1]
+    ///
+    /// # Errors
+    /// (when run) an eigenvalue whose real part is zero to working precision; no convergence.
+    #[track_caller]
+    pub fn signm(self) -> Var<'t> {
+        self.tape.record(Op::MatrixSign, &[self], Location::caller())
+    }
 }

@@ -345,7 +345,7 @@ impl Page<'_> {
                 let args = args.iter().map(|&arg| of(arg)).collect();
                 Form::Call(op.name().to_owned(), args).transposed(t)
             }
-            (op @ Op::SquareRoot, &[x]) => Form::call(op.name(), of(x)).transposed(t),
+            (op @ (Op::SquareRoot | Op::MatrixSign), &[x]) => Form::call(op.name(), of(x)).transposed(t),
             (Op::Det, &[x]) => Form::call("det", of(x)),
             (Op::LogDet, &[x]) => Form::LogDet(Box::new(of(x))),
             (Op::Opaque { name, order }, args) => Form::Opaque {

@@ -349,7 +349,7 @@ impl Recorder {
             },
             (Op::TriangularSolve { .. }, &[a, b]) if self.op(a) == Op::Identity => Some(b),
             (Op::TriangularSolve { unit: true, .. }, &[a, b]) if self.is_scalar(a) => Some(b),
-            (Op::Cholesky | Op::SquareRoot, &[x]) if self.op(x) == Op::Identity => Some(x),
+            (Op::Cholesky | Op::SquareRoot | Op::MatrixSign, &[x]) if self.op(x) == Op::Identity => Some(x),
             (Op::Det, &[x]) if self.is_scalar(x) => Some(x),
             (Op::Det, &[x]) if self.op(x) == Op::Identity || self.shape(x).is_empty() => {
                 Some(self.scalar(1.0, at))

@@ -131,6 +131,8 @@ pub enum Op {
     Stein,
     /// The principal square root of `a`.
     SquareRoot,
+    /// The sign of `a`: each of its eigenvalues replaced by the sign of its real part.
+    MatrixSign,
     /// `det a`.
     Det,
     /// `log |det a|`.
@@ -412,6 +414,7 @@ impl Op {
             Op::Sylvester => "sylvester",
             Op::Stein => "stein",
             Op::SquareRoot => "sqrtm",
+            Op::MatrixSign => "signm",
             Op::Det => "det",
             Op::LogDet => "log_det",
             Op::Opaque { .. } => "function",
@@ -455,6 +458,7 @@ impl Op {
             Op::Sylvester,
             Op::Stein,
             Op::SquareRoot,
+            Op::MatrixSign,
             Op::Det,
             Op::LogDet,
             Op::Opaque { name, order: 0 },
@@ -492,6 +496,7 @@ impl Op {
             | Op::Cholesky
             | Op::Factor(_)
             | Op::SquareRoot
+            | Op::MatrixSign
             | Op::Det
             | Op::LogDet => 1,
             Op::Add
@@ -556,6 +561,7 @@ impl Op {
             | Op::Cholesky
             | Op::Factor(_)
             | Op::SquareRoot
+            | Op::MatrixSign
             | Op::Det
             | Op::LogDet => Slot::Nonlinear,
         }
@@ -619,7 +625,7 @@ impl Op {
             Op::Inner => same(a == b, "inner product with").map(|()| Shape::SCALAR),
             Op::Norm => Ok(Shape::SCALAR),
             Op::LogSumExp => Ok(Shape::new(1, a.cols)),
-            Op::Inverse | Op::Cholesky | Op::SquareRoot => square().map(|()| a),
+            Op::Inverse | Op::Cholesky | Op::SquareRoot | Op::MatrixSign => square().map(|()| a),
             Op::Diagonal => square().map(|()| Shape::new(a.rows, 1)),
             Op::Diag if a.cols == 1 => Ok(Shape::new(a.rows, a.rows)),
             Op::Diag => Err(format!("a diagonal is a column, not {a}")),
@@ -633,11 +639,14 @@ impl Op {
             }
             Op::Sylvester | Op::Stein => {
                 let c = args.get(2).copied().unwrap_or(b);
-                match [a, b].into_iter().find(|coefficient| !coefficient.is_square()) {
-                    Some(coefficient) => Err(format!("{coefficient} is not square")),
-                    None if (a.rows, b.rows) == (c.rows, c.cols) => Ok(c),
-                    None => Err(format!("with {a} and {b} the right side is not {c}")),
+                square()?;
+                if !b.is_square() {
+                    return Err(format!("beside {a}, {b} is not square"));
                 }
+                if (a.rows, b.rows) != (c.rows, c.cols) {
+                    return Err(format!("with {a} and {b} the right side is not {c}"));
+                }
+                Ok(c)
             }
             Op::Opaque { order: 0, .. } => Ok(Shape::SCALAR),
             Op::Opaque { .. } => match args.iter().find(|&&direction| direction != a) {

@@ -103,6 +103,8 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         },
         // Where it is defined, the eigenvalues are positive.
         Op::SquareRoot if a >= Symmetric => Definite,
+        Op::MatrixSign if a == Definite => Definite,
+        Op::MatrixSign => a.unsigned(),
         Op::Diag => Symmetric,
         Op::Cholesky if shape.is_scalar() => Definite,
         Op::Norm => Semidefinite,

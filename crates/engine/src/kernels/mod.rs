@@ -15,6 +15,7 @@ pub(crate) mod registers;
 #[cfg(test)]
 pub(crate) mod samples;
 pub(crate) mod schur;
+pub(crate) mod sign;
 pub(crate) mod small;
 pub(crate) mod spectrum;
 pub(crate) mod square_root;

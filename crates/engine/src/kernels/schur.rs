@@ -459,9 +459,12 @@ pub(crate) fn middle<T: Scalar>(t: MatRef<'_, T>) -> Option<usize> {
 
 /// The eigenvalue of the block that begins in row k; of a pair, that with the positive imaginary part.
 pub(crate) fn eigenvalue<T: Scalar>(t: MatRef<'_, T>, k: usize) -> Eigenvalue {
-    let im = match block(t, k) {
-        2 => t[(k, k + 1)].abs().to_f64().sqrt() * t[(k + 1, k)].abs().to_f64().sqrt(),
-        _ => 0.0,
+    let im = if block(t, k) == 2 {
+        let (b, c) = (t[(k, k + 1)].abs().to_f64(), t[(k + 1, k)].abs().to_f64());
+        // The product may leave the range of the numbers.
+        if (b * c).is_normal() { (b * c).sqrt() } else { b.sqrt() * c.sqrt() }
+    } else {
+        0.0
     };
     Eigenvalue { re: t[(k, k)].to_f64(), im }
 }

@@ -56,4 +56,17 @@ pub(crate) const CASES: &[Case] = &[
             (root * b * root).sqrtm().trace()
         })
     }),
+    // Eigenvalues on both sides.
+    case("sign", |t, d| alone(t, d, |a| (a - spread(t, a.rows())).signm())),
+    case("sign of a variable", |t, d| alone(t, d, |a| a.signm() * a)),
+    case("projection", |t, d| {
+        alone(t, d, |a| (a.t() - spread(t, a.rows())).signm() * a + (a + a.t()).signm())
+    }),
 ];
+
+/// A diagonal matrix with entries far from those of the cases, on both sides.
+fn spread(tape: &Tape, n: usize) -> Var<'_> {
+    let mut entries = vec![tape.zeros((0, 1))];
+    entries.extend((0..n).map(|i| tape.scalar(if i % 2 == 0 { 7.0 } else { -2.0 })));
+    tape.stack_rows(&entries).diag()
+}

@@ -28,3 +28,10 @@ fn again<'t>(at: &At<'_, 't>, c: Var<'t>) -> Var<'t> {
 /// `S = √A`: `S D[ε] + D[ε] S = ε`, from `S² = A`. [H §6.1]
 pub(super) const SQUARE_ROOT: [Rule; 1] =
     [Frechet(|at, e| at.y.tape().apply(Op::Sylvester, &[at.y, at.y, e]))];
+
+/// `S = sign A`: with `N = S A`, of which all eigenvalues have positive real parts, `N D[ε] + D[ε] N = ε − S ε S`, from
+/// `S A = A S` and `S² = I`. [H §5.1, theorem 5.3]
+pub(super) const MATRIX_SIGN: [Rule; 1] = [Frechet(|at, e| {
+    let n = at.y * at.a;
+    at.y.tape().apply(Op::Sylvester, &[n, n, e - at.y * e * at.y])
+})];

@@ -97,6 +97,7 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::Sylvester => &equations::SYLVESTER,
         Op::Stein => &equations::STEIN,
         Op::SquareRoot => &equations::SQUARE_ROOT,
+        Op::MatrixSign => &equations::MATRIX_SIGN,
         Op::Det => &solves::DET,
         Op::LogDet => &solves::LOG_DET,
         Op::Opaque { .. } => &opaque::OPAQUE,
