@@ -231,7 +231,12 @@ impl<'g> Lowering<'g> {
                 self.uses[arg.index()] += 1;
                 // Of a matrix that is factorized nothing but the factors is read.
                 let factorized = match node.op {
-                    Op::Inverse | Op::Cholesky | Op::Factor(_) | Op::Det | Op::LogDet => true,
+                    Op::Inverse
+                    | Op::Cholesky
+                    | Op::Factor(_)
+                    | Op::SymmetricFunction { .. }
+                    | Op::Det
+                    | Op::LogDet => true,
                     Op::Solve => slot == 0,
                     _ => false,
                 };
@@ -606,6 +611,16 @@ impl<'g> Lowering<'g> {
                 let (decomposition, start) = Decomposition::of(factor, self.node(a).shape);
                 let a = self.decomposed(decomposition, a, id);
                 plain(self.emit(id, shape, Kernel::Part { a, start }))
+            }
+            (Op::StopGradient, &[x]) => self.value(x),
+            (Op::SymmetricFunction { order, columns }, [a, others @ ..]) => {
+                let mut args = smallvec![self.decomposed(Decomposition::Eigen, *a, id)];
+                for &other in others {
+                    let other = self.value(other);
+                    args.push(self.applied(other, id));
+                }
+                let routine = Routine::SymmetricFunction { order, columns };
+                plain(self.emit(id, shape, Kernel::Routine { routine, args }))
             }
             (op, args) if let Some(routine) = Routine::of(op) => {
                 let args = args

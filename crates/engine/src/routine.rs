@@ -4,7 +4,7 @@
 use crate::cost::Kind;
 use crate::failure::Failure;
 use crate::kernels::sylvester::{self, Equation};
-use crate::kernels::{eigen, sign, square_root};
+use crate::kernels::{eigen, sign, square_root, symmetric_function};
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::{MatMut, MatRef};
@@ -19,6 +19,11 @@ pub(crate) enum Routine {
     Equation(Equation),
     SquareRoot,
     MatrixSign,
+    /// With the eigenvalues and eigenvectors in the place of the matrix.
+    SymmetricFunction {
+        order: u32,
+        columns: u32,
+    },
 }
 
 /// A decomposition whose factors are values of their own.
@@ -66,6 +71,8 @@ impl Routine {
             Routine::Equation(_) => "matrix equation",
             Routine::SquareRoot => "square root",
             Routine::MatrixSign => "matrix sign",
+            Routine::SymmetricFunction { order: 0, .. } => "function",
+            Routine::SymmetricFunction { .. } => "derivative of a function",
         }
     }
 
@@ -75,12 +82,13 @@ impl Routine {
                 Kind::Factorization
             }
             Routine::Spectral(_) => Kind::Elementwise,
+            Routine::SymmetricFunction { .. } => Kind::Product,
         }
     }
 
     /// Floating-point operations, to first order.
     pub(crate) fn flops(self, args: &[Shape]) -> u64 {
-        let rows = args.first().map_or(0, |a| a.rows) as u64;
+        let rows = args.last().map_or(0, |a| a.rows) as u64;
         let square = rows.saturating_mul(rows);
         let cube = square.saturating_mul(rows);
         match self {
@@ -96,6 +104,13 @@ impl Routine {
             }
             Routine::SquareRoot => cube.saturating_mul(28),
             Routine::MatrixSign => cube.saturating_mul(29),
+            Routine::SymmetricFunction { order: 0, .. } => cube,
+            // Four products for the first direction, two for each of the others, and the divided differences.
+            Routine::SymmetricFunction { order, .. } => {
+                let tuples = (0..=order).fold(1u64, |tuples, _| tuples.saturating_mul(rows));
+                let products = cube.saturating_mul(4 * (u64::from(order) + 1));
+                products.saturating_add(tuples.saturating_mul(u64::from(order) * u64::from(order)))
+            }
         }
     }
 
@@ -107,6 +122,10 @@ impl Routine {
             Routine::Equation(_) => sylvester::equation_scratch::<T>(rows, args.get(1).map_or(0, |b| b.rows)),
             Routine::SquareRoot => square_root::square_root_scratch::<T>(rows),
             Routine::MatrixSign => sign::sign_scratch::<T>(rows),
+            Routine::SymmetricFunction { order, .. } => {
+                let n = args.last().map_or(0, |last| last.rows);
+                symmetric_function::scratch::<T>(n, order as usize)
+            }
         }
     }
 
@@ -125,6 +144,12 @@ impl Routine {
             (Routine::Equation(kind), &[a, b, c]) => sylvester::equation(kind, dst, [a, b, c], stack),
             (Routine::SquareRoot, &[a]) => square_root::square_root(dst, a, stack),
             (Routine::MatrixSign, &[a]) => sign::sign(dst, a, stack),
+            (Routine::SymmetricFunction { order, columns }, [eigen, others @ ..]) => {
+                let (columns, directions) = others.split_at(columns as usize);
+                debug_assert_eq!(directions.len(), order as usize);
+                symmetric_function::symmetric_function(dst, *eigen, columns, directions, stack);
+                Ok(())
+            }
             // Every op has its arity.
             _ => Ok(()),
         }

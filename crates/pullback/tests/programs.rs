@@ -100,12 +100,13 @@ fn grow<'t>(tape: &'t Tape, pool: &mut Vec<Var<'t>>, (op, first, second): Step) 
         56 => a.atan2(like().square() + 1.0).hypot(a.cos() + 2.0),
         57 => a.sin().max(like().tanh() + 3.0).min(a.tanh() + 5.0) - 3.0,
         58 => a.keep(like().cos().less(a.sin() + 3.0)).tanh(),
+        59 => (a * a.t()).tanh().symmetric_function(|x| x.sin() + 0.5 * x.square()) * a,
         _ => -a,
     };
     pool.push(grown);
 }
 
-const OPS: u8 = 60;
+const OPS: u8 = 61;
 
 /// The inputs, and all expressions grown from them.
 fn expressions<'t>(tape: &'t Tape, program: &Random) -> (Vec<Var<'t>>, Vec<Var<'t>>) {
@@ -188,7 +189,10 @@ fn random_programs_are_various() {
     let not_smooth = ["abs", "sign", "relu", "step", "clamp", "inside", "pseudo_recip", "norm"];
     // Not evaluated, or with parts of the algebra that leave nothing of them here.
     let absent = ["symbol", "function", "zeros"];
-    let ops = Op::all(name()).into_iter().map(Op::name).chain(Function::all().map(Function::name));
+    // As badly conditioned as gaps happen to be small.
+    let fragile = |op| matches!(op, Op::Factor(_) | Op::Spectral(_));
+    let ops = Op::all(name()).into_iter().filter(|&op| !fragile(op)).map(Op::name);
+    let ops = ops.chain(Function::all().map(Function::name));
     let missing: Vec<_> = ops
         .filter(|op| !not_smooth.contains(op) && !absent.contains(op) && !met.borrow().contains(op))
         .collect();

@@ -5,7 +5,7 @@
 //! [`write`](crate::write). Formulas that are long, or in which something was named, are cut into a `where`
 //! clause first, which also bounds the depth of the recursion.
 
-use crate::factor::Spectral;
+use crate::factor::{Factor, Spectral};
 use crate::graph::{Graph, Node, NodeId};
 use crate::op::Function;
 use crate::write::{Style, digits, head, write};
@@ -346,6 +346,23 @@ impl Page<'_> {
                 Form::Call(op.name().to_owned(), args).transposed(t)
             }
             (op @ (Op::SquareRoot | Op::MatrixSign), &[x]) => Form::call(op.name(), of(x)).transposed(t),
+            // A function of a symmetric matrix holds its eigenvalues, which says nothing about the value.
+            (Op::StopGradient, &[x]) if self.graph.node(x).op == Op::Factor(Factor::Eigenvalues) => {
+                self.form(x, t)
+            }
+            (Op::StopGradient, &[x]) => Form::call("stop", of(x)).transposed(t),
+            (Op::SymmetricFunction { order, columns }, args) => {
+                // The derivatives of f follow from f; its eigenvalues are held in any case.
+                let shown = |&(i, _): &(usize, &NodeId)| i == 1 || i > columns as usize;
+                let args: Vec<_> =
+                    args.iter().enumerate().filter(shown).map(|(_, &id)| self.form(id, false)).collect();
+                let name = match order {
+                    0 => "fun".to_owned(),
+                    1 => "Dfun".to_owned(),
+                    order => format!("D{}fun", digits(&order.to_string())),
+                };
+                Form::Call(name, args).transposed(t)
+            }
             (Op::Det, &[x]) => Form::call("det", of(x)),
             (Op::LogDet, &[x]) => Form::LogDet(Box::new(of(x))),
             (Op::Opaque { name, order }, args) => Form::Opaque {

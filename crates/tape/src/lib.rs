@@ -22,6 +22,7 @@ mod graph;
 mod normal;
 mod op;
 mod shape;
+mod spectrum;
 mod structure;
 mod tape;
 mod var;

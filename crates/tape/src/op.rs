@@ -133,6 +133,17 @@ pub enum Op {
     SquareRoot,
     /// The sign of `a`: each of its eigenvalues replaced by the sign of its real part.
     MatrixSign,
+    /// A function of the symmetric `a` by its eigenvalues, `V Diag(f(λ)) Vᵀ`, and its Fréchet derivatives. Arguments: `a`; the
+    /// columns `f(λ)`, `f′(λ)`, `f″(λ)`, …, in which λ is held; the directions. Order k takes at least k + 1 columns; further
+    /// ones make it accurate where eigenvalues are close.
+    SymmetricFunction {
+        /// The order of the derivative.
+        order: u32,
+        /// The number of columns.
+        columns: u32,
+    },
+    /// `a`, held: it does not vary.
+    StopGradient,
     /// `det a`.
     Det,
     /// `log |det a|`.
@@ -362,6 +373,9 @@ impl Binary {
     }
 }
 
+/// Functions of symmetric matrices have derivatives up to this order: nobody has time for more of them.
+const HIGHEST_ORDER: u32 = 8;
+
 /// How an op depends on one of its arguments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Slot {
@@ -415,6 +429,8 @@ impl Op {
             Op::Stein => "stein",
             Op::SquareRoot => "sqrtm",
             Op::MatrixSign => "signm",
+            Op::SymmetricFunction { .. } => "symmetric_function",
+            Op::StopGradient => "stop_gradient",
             Op::Det => "det",
             Op::LogDet => "log_det",
             Op::Opaque { .. } => "function",
@@ -468,6 +484,10 @@ impl Op {
         ops.extend(Binary::all().map(Op::Zip));
         ops.extend(Factor::all().map(Op::Factor));
         ops.extend(Spectral::all().map(Op::Spectral));
+        ops.push(Op::SymmetricFunction { order: 0, columns: 1 });
+        ops.push(Op::SymmetricFunction { order: 1, columns: 5 });
+        ops.push(Op::SymmetricFunction { order: 2, columns: 6 });
+        ops.push(Op::StopGradient);
         ops
     }
 
@@ -497,6 +517,7 @@ impl Op {
             | Op::Factor(_)
             | Op::SquareRoot
             | Op::MatrixSign
+            | Op::StopGradient
             | Op::Det
             | Op::LogDet => 1,
             Op::Add
@@ -510,6 +531,7 @@ impl Op {
             | Op::TriangularSolve { .. }
             | Op::Spectral(_) => 2,
             Op::Sylvester | Op::Stein => 3,
+            Op::SymmetricFunction { order, columns } => 1 + (columns as usize).saturating_add(order as usize),
             Op::Opaque { order, .. } => {
                 if order == 0 {
                     1
@@ -562,8 +584,12 @@ impl Op {
             | Op::Factor(_)
             | Op::SquareRoot
             | Op::MatrixSign
+            | Op::StopGradient
             | Op::Det
             | Op::LogDet => Slot::Nonlinear,
+            Op::SymmetricFunction { columns, .. } => {
+                [Slot::Nonlinear, Slot::Multilinear][(slot > columns as usize) as usize]
+            }
         }
     }
 
@@ -572,10 +598,11 @@ impl Op {
         matches!(self, Op::Add | Op::Scale(_) | Op::Hadamard | Op::Quotient | Op::Map(_) | Op::Zip(_))
     }
 
-    /// Whether the argument has to be known to be symmetric.
+    /// Whether the first argument has to be known to be symmetric.
     pub const fn of_symmetric(self) -> bool {
         match self {
             Op::Cholesky => true,
+            Op::SymmetricFunction { .. } => true,
             Op::Factor(factor) => factor.of_symmetric(),
             _ => false,
         }
@@ -631,6 +658,23 @@ impl Op {
             Op::Diag => Err(format!("a diagonal is a column, not {a}")),
             Op::Trace | Op::Det | Op::LogDet => square().map(|()| Shape::SCALAR),
             Op::Factor(factor) => factor.shape(a),
+            Op::StopGradient => Ok(a),
+            Op::SymmetricFunction { order, columns } => {
+                square()?;
+                if order > HIGHEST_ORDER {
+                    return Err(format!("there is no derivative of order {order}"));
+                }
+                if order >= columns {
+                    return Err(format!("{columns} columns do not suffice for order {order}"));
+                }
+                let column = Shape::new(a.rows, 1);
+                let mut others = args.iter().skip(1).enumerate();
+                let wanted = |i: usize| if i < columns as usize { column } else { a };
+                match others.find(|&(i, &other)| other != wanted(i)) {
+                    Some((i, other)) => Err(format!("{other} where a {} belongs", wanted(i))),
+                    None => Ok(a),
+                }
+            }
             Op::Spectral(_) if a.cols != 1 => Err(format!("a spectrum is a column, not {a}")),
             Op::Spectral(spectral) => spectral.shape(a.rows, b),
             Op::Solve | Op::TriangularSolve { .. } => {

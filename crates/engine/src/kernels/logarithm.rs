@@ -102,8 +102,8 @@ pub(crate) fn log<T: Scalar>(
         less_identity(r.rb_mut(), t, roots);
         let spread = blocks(t).map(|(k, _)| away_from_one(eigenvalue(t, k), roots)).fold(0.0, larger);
         let radius = if spread > widest { spread } else { radius(r.rb_mut(), work.rb_mut(), power.rb_mut()) };
-        // Written so that a NaN ends it: it passes through.
-        if !(radius > widest) {
+        // A NaN passes through.
+        if radius <= widest || radius.is_nan() {
             break RADII.iter().take_while(|&&bound| radius > bound).count() + 1;
         }
         if roots == MOST_ROOTS {

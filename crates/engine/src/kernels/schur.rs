@@ -70,8 +70,8 @@ pub(crate) fn largest<T: Scalar>(a: MatRef<'_, T>) -> T {
     for j in 0..a.ncols() {
         for i in 0..a.nrows() {
             let size = a[(i, j)].abs();
-            // Written so that a NaN is taken, and stays.
-            if !(size <= largest) && largest.is_finite() {
+            // A NaN is taken, and stays.
+            if largest.is_finite() && (size > largest || !size.is_finite()) {
                 largest = size;
             }
         }
@@ -205,9 +205,9 @@ fn shifts<T: Scalar>(t: MatRef<'_, T>, start: usize, end: usize, steps: usize) -
         [a, T::from_f64(-0.4375) * size, size, a]
     };
     let last = end - 1;
-    let [a, b, c, d] = if steps % 20 == 0 {
+    let [a, b, c, d] = if steps.is_multiple_of(20) {
         exceptional(t[(last, last)], t[(last, last - 1)].abs() + t[(last - 1, last - 2)].abs())
-    } else if steps % 10 == 0 {
+    } else if steps.is_multiple_of(10) {
         exceptional(t[(start, start)], t[(start + 1, start)].abs() + t[(start + 2, start + 1)].abs())
     } else {
         [t[(last - 1, last - 1)], t[(last - 1, last)], t[(last, last - 1)], t[(last, last)]]

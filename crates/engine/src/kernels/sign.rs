@@ -149,7 +149,7 @@ mod tests {
                 // Half of the eigenvalues on either side.
                 let q = orthogonal::<T>(n, 2);
                 let entry = |i: usize, j: usize| match (i + j) % 2 {
-                    _ if i == j => (if i % 2 == 0 { 1.0 } else { -1.0 }) * (1.0 + i as f64),
+                    _ if i == j => (if i.is_multiple_of(2) { 1.0 } else { -1.0 }) * (1.0 + i as f64),
                     _ if i < j => 0.5 * x[(i, j)].to_f64(),
                     _ => 0.0,
                 };

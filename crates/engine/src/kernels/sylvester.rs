@@ -229,12 +229,13 @@ pub(crate) fn eliminate<T: Scalar>(a: &mut [[T; 4]; 4], x: &mut [T; 4], order: u
         if a[k][k].abs() <= tiny {
             return false;
         }
-        for i in k + 1..order {
-            let factor = a[i][k] / a[k][k];
-            for j in k..order {
-                a[i][j] = a[i][j] - factor * a[k][j];
+        let (pivots, known) = (a[k], x[k]);
+        for (row, x) in a.iter_mut().zip(x.iter_mut()).take(order).skip(k + 1) {
+            let factor = row[k] / pivots[k];
+            for (entry, &pivot) in row.iter_mut().zip(&pivots).take(order).skip(k) {
+                *entry -= factor * pivot;
             }
-            x[i] = x[i] - factor * x[k];
+            *x -= factor * known;
         }
     }
     for k in (0..order).rev() {

@@ -36,7 +36,7 @@ const EIGENVECTORS: [Rule; 1] =
     [Frechet(|at, e| at.y * beside(Spectral::SymmetricGaps, at.a.eigenvalues(), at.y.t() * e * at.y))];
 
 /// Where values coincide does not vary.
-fn nothing<'t>(at: &At<'_, 't>, _: Var<'t>) -> Var<'t> {
+pub(super) fn nothing<'t>(at: &At<'_, 't>, _: Var<'t>) -> Var<'t> {
     at.y.tape().zeros(at.y.shape())
 }
 

@@ -16,6 +16,7 @@ mod factors;
 mod opaque;
 mod reductions;
 mod solves;
+mod spectrum;
 
 use pullback_tape::{Op, Var};
 
@@ -98,6 +99,8 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::Stein => &equations::STEIN,
         Op::SquareRoot => &equations::SQUARE_ROOT,
         Op::MatrixSign => &equations::MATRIX_SIGN,
+        Op::SymmetricFunction { .. } => &spectrum::SYMMETRIC_FUNCTION,
+        Op::StopGradient => &spectrum::STOP_GRADIENT,
         Op::Det => &solves::DET,
         Op::LogDet => &solves::LOG_DET,
         Op::Opaque { .. } => &opaque::OPAQUE,
@@ -107,6 +110,12 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
 /// The rule for argument `slot`.
 pub(crate) fn rule(op: Op, slot: usize) -> Option<Rule> {
     let rules = rules(op);
+    let slot = match op {
+        // One rule for all columns, and one for all directions.
+        Op::SymmetricFunction { columns, .. } if slot > columns as usize => 2,
+        Op::SymmetricFunction { .. } => slot.min(1),
+        _ => slot,
+    };
     rules.get(slot).or(rules.last()).copied()
 }
 
