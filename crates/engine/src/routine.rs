@@ -3,7 +3,8 @@
 
 use crate::cost::Kind;
 use crate::failure::Failure;
-use crate::kernels::{action, eigen, expm, reduce, symmetric_function};
+use crate::kernels::sylvester::{self, Equation};
+use crate::kernels::{action, eigen, expm, reduce, sign, square_root, symmetric_function};
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::{MatMut, MatRef};
@@ -18,6 +19,9 @@ pub(crate) enum Routine {
     /// A function of a matrix, or a derivative of it, in directions that are further arguments.
     Function(MatrixFunction),
     ExpAction,
+    Equation(Equation),
+    SquareRoot,
+    MatrixSign,
     /// With the eigenvalues and eigenvectors in the place of the matrix.
     SymmetricFunction {
         order: u32,
@@ -60,6 +64,10 @@ impl Routine {
             Op::ExpAction => Some(Routine::ExpAction),
             Op::ColMax => Some(Routine::ColMax),
             Op::ColArgmax => Some(Routine::ColArgmax),
+            Op::Sylvester => Some(Routine::Equation(Equation::Sylvester)),
+            Op::Stein => Some(Routine::Equation(Equation::Stein)),
+            Op::SquareRoot => Some(Routine::SquareRoot),
+            Op::MatrixSign => Some(Routine::MatrixSign),
             _ => None,
         }
     }
@@ -71,6 +79,9 @@ impl Routine {
             Routine::Spectral(_) => "beside a spectrum",
             Routine::Function(function) => function.name(),
             Routine::ExpAction => "action of expm",
+            Routine::Equation(_) => "matrix equation",
+            Routine::SquareRoot => "square root",
+            Routine::MatrixSign => "matrix sign",
             Routine::SymmetricFunction { order: 0, .. } => "function",
             Routine::SymmetricFunction { .. } => "derivative of a function",
             Routine::ColMax => "maximum",
@@ -80,7 +91,9 @@ impl Routine {
 
     pub(crate) fn kind(self) -> Kind {
         match self {
-            Routine::Decompose(_) => Kind::Factorization,
+            Routine::Decompose(_) | Routine::Equation(_) | Routine::SquareRoot | Routine::MatrixSign => {
+                Kind::Factorization
+            }
             Routine::Spectral(_) => Kind::Elementwise,
             Routine::Function(_) | Routine::ExpAction => Kind::Product,
             Routine::SymmetricFunction { .. } => Kind::Product,
@@ -107,6 +120,15 @@ impl Routine {
             Routine::ExpAction => {
                 square.saturating_mul(60).saturating_mul(args.get(1).map_or(0, |b| b.cols) as u64)
             }
+            // Ibid., §7.5.6 and §7.6.3; Higham, *Functions of Matrices*, §6.2.
+            Routine::Equation(_) => {
+                let cols = args.get(1).map_or(0, |b| b.rows) as u64;
+                let schur = cube.saturating_add(cols.saturating_pow(3)).saturating_mul(25);
+                schur
+                    .saturating_add((rows + cols).saturating_mul(rows.saturating_mul(cols)).saturating_mul(5))
+            }
+            Routine::SquareRoot => cube.saturating_mul(28),
+            Routine::MatrixSign => cube.saturating_mul(29),
             Routine::SymmetricFunction { order: 0, .. } => cube,
             // Four products for the first direction, two for each of the others, and the divided differences.
             Routine::SymmetricFunction { order, .. } => {
@@ -126,6 +148,9 @@ impl Routine {
                 expm::exp_scratch::<T>(rows, args.len().saturating_sub(1))
             }
             Routine::ExpAction => action::exp_action_scratch::<T>(rows, args.get(1).map_or(0, |b| b.cols)),
+            Routine::Equation(_) => sylvester::equation_scratch::<T>(rows, args.get(1).map_or(0, |b| b.rows)),
+            Routine::SquareRoot => square_root::square_root_scratch::<T>(rows),
+            Routine::MatrixSign => sign::sign_scratch::<T>(rows),
             Routine::SymmetricFunction { order, .. } => {
                 let n = args.last().map_or(0, |last| last.rows);
                 symmetric_function::scratch::<T>(n, order as usize)
@@ -154,6 +179,9 @@ impl Routine {
                 action::exp_action(dst, a, b, stack);
                 Ok(())
             }
+            (Routine::Equation(kind), &[a, b, c]) => sylvester::equation(kind, dst, [a, b, c], stack),
+            (Routine::SquareRoot, &[a]) => square_root::square_root(dst, a, stack),
+            (Routine::MatrixSign, &[a]) => sign::sign(dst, a, stack),
             (Routine::SymmetricFunction { order, columns }, [eigen, others @ ..]) => {
                 let (columns, directions) = others.split_at(columns as usize);
                 debug_assert_eq!(directions.len(), order as usize);

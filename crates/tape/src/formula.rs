@@ -350,6 +350,11 @@ impl Page<'_> {
                 };
                 Form::Entrywise('⊘', vec![numerator, Form::call("Δ", of(spectrum))]).transposed(t)
             }
+            (op @ (Op::Sylvester | Op::Stein), args) => {
+                let args = args.iter().map(|&arg| of(arg)).collect();
+                Form::Call(op.name().to_owned(), args).transposed(t)
+            }
+            (op @ (Op::SquareRoot | Op::MatrixSign), &[x]) => Form::call(op.name(), of(x)).transposed(t),
             // A function of a symmetric matrix holds its eigenvalues, which says nothing about the value.
             (Op::StopGradient, &[x]) if self.graph.node(x).op == Op::Factor(Factor::Eigenvalues) => {
                 self.form(x, t)

@@ -15,6 +15,7 @@
 
 mod arrange;
 mod contract;
+mod equations;
 mod error;
 mod factor;
 mod formula;

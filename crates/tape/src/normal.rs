@@ -351,7 +351,6 @@ impl Recorder {
             },
             (Op::TriangularSolve { .. }, &[a, b]) if self.op(a) == Op::Identity => Some(b),
             (Op::TriangularSolve { unit: true, .. }, &[a, b]) if self.is_scalar(a) => Some(b),
-            (Op::Cholesky, &[x]) if self.op(x) == Op::Identity => Some(x),
             (Op::MatrixFunction { function, order }, args) => {
                 self.matrix_function(function, order, args, shape, at)
             }
@@ -364,6 +363,7 @@ impl Recorder {
                 let exp = Op::MatrixFunction { function: MatrixFunction::Exp, order: 0 };
                 Some(self.normal(exp, &[a], shape, at))
             }
+            (Op::Cholesky | Op::SquareRoot | Op::MatrixSign, &[x]) if self.op(x) == Op::Identity => Some(x),
             (Op::SymmetricFunction { order, columns }, args) => {
                 self.symmetric_function(order, columns, args, shape, at)
             }

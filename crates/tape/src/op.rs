@@ -130,6 +130,14 @@ pub enum Op {
     /// An operation beside a spectrum `a`, the column of the eigenvalues or singular values of something: it looks
     /// whether some of them coincide.
     Spectral(Spectral),
+    /// The solution X of `a X + X b = c`.
+    Sylvester,
+    /// The solution X of `X − a X b = c`.
+    Stein,
+    /// The principal square root of `a`.
+    SquareRoot,
+    /// The sign of `a`: each of its eigenvalues replaced by the sign of its real part.
+    MatrixSign,
     /// A function of the symmetric `a` by its eigenvalues, `V Diag(f(λ)) Vᵀ`, and its Fréchet derivatives. Arguments: `a`; the
     /// columns `f(λ)`, `f′(λ)`, `f″(λ)`, …, in which λ is held; the directions. Order k takes at least k + 1 columns; further
     /// ones make it accurate where eigenvalues are close.
@@ -434,6 +442,10 @@ impl Op {
             Op::Cholesky => "cholesky",
             Op::Factor(factor) => factor.name(),
             Op::Spectral(spectral) => spectral.name(),
+            Op::Sylvester => "sylvester",
+            Op::Stein => "stein",
+            Op::SquareRoot => "sqrtm",
+            Op::MatrixSign => "signm",
             Op::SymmetricFunction { .. } => "symmetric_function",
             Op::StopGradient => "stop_gradient",
             Op::Det => "det",
@@ -480,6 +492,10 @@ impl Op {
             Op::TriangularSolve { upper: false, unit: true },
             Op::TriangularSolve { upper: true, unit: true },
             Op::Cholesky,
+            Op::Sylvester,
+            Op::Stein,
+            Op::SquareRoot,
+            Op::MatrixSign,
             Op::Det,
             Op::LogDet,
             Op::Opaque { name, order: 0 },
@@ -526,6 +542,8 @@ impl Op {
             | Op::Inverse
             | Op::Cholesky
             | Op::Factor(_)
+            | Op::SquareRoot
+            | Op::MatrixSign
             | Op::StopGradient
             | Op::Det
             | Op::LogDet => 1,
@@ -541,6 +559,7 @@ impl Op {
             | Op::Spectral(_)
             | Op::ExpAction => 2,
             Op::MatrixFunction { order, .. } => (order as usize).saturating_add(1),
+            Op::Sylvester | Op::Stein => 3,
             Op::SymmetricFunction { order, columns } => 1 + (columns as usize).saturating_add(order as usize),
             Op::Opaque { order, .. } => {
                 if order == 0 {
@@ -576,6 +595,7 @@ impl Op {
             | Op::Spectral(_)
             | Op::ExpAction
             | Op::MatrixFunction { .. } => [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize],
+            Op::Sylvester | Op::Stein => [Slot::Nonlinear, Slot::Multilinear][(slot > 1) as usize],
             Op::Opaque { .. } => [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize],
             Op::Input(_)
             | Op::Symbol(_)
@@ -595,6 +615,8 @@ impl Op {
             | Op::Inverse
             | Op::Cholesky
             | Op::Factor(_)
+            | Op::SquareRoot
+            | Op::MatrixSign
             | Op::StopGradient
             | Op::Det
             | Op::LogDet => Slot::Nonlinear,
@@ -663,7 +685,7 @@ impl Op {
             Op::Inner => same(a == b, "inner product with").map(|()| Shape::SCALAR),
             Op::Norm => Ok(Shape::SCALAR),
             Op::LogSumExp | Op::ColMax => Ok(Shape::new(1, a.cols)),
-            Op::Inverse | Op::Cholesky => square().map(|()| a),
+            Op::Inverse | Op::Cholesky | Op::SquareRoot | Op::MatrixSign => square().map(|()| a),
             Op::Diagonal => square().map(|()| Shape::new(a.rows, 1)),
             Op::Diag if a.cols == 1 => Ok(Shape::new(a.rows, a.rows)),
             Op::Diag => Err(format!("a diagonal is a column, not {a}")),
@@ -697,6 +719,17 @@ impl Op {
                 same(a.rows == b.rows, "exponential times").map(|()| b)
             }
             Op::MatrixFunction { .. } if !a.is_square() => square().map(|()| a),
+            Op::Sylvester | Op::Stein => {
+                let c = args.get(2).copied().unwrap_or(b);
+                square()?;
+                if !b.is_square() {
+                    return Err(format!("beside {a}, {b} is not square"));
+                }
+                if (a.rows, b.rows) != (c.rows, c.cols) {
+                    return Err(format!("with {a} and {b} the right side is not {c}"));
+                }
+                Ok(c)
+            }
             Op::Opaque { order: 0, .. } => Ok(Shape::SCALAR),
             Op::Opaque { .. } | Op::MatrixFunction { .. } => {
                 match args.iter().find(|&&direction| direction != a) {

@@ -10,11 +10,20 @@ pub(crate) mod fixed;
 pub(crate) mod functions;
 pub(crate) mod gamma;
 pub(crate) mod lanes;
+// Nothing on tapes asks for logarithms of matrices yet.
+#[cfg_attr(not(test), allow(dead_code))]
+pub(crate) mod logarithm;
 pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod registers;
+#[cfg(test)]
+pub(crate) mod samples;
+pub(crate) mod schur;
+pub(crate) mod sign;
 pub(crate) mod small;
 pub(crate) mod spectrum;
+pub(crate) mod square_root;
+pub(crate) mod sylvester;
 pub(crate) mod symmetric;
 pub(crate) mod symmetric_function;
 pub(crate) mod tile;

@@ -7,6 +7,7 @@
 
 mod algebra;
 mod elementwise;
+mod equations;
 mod factors;
 mod functions;
 mod opaque;
@@ -104,6 +105,7 @@ fn all() -> Vec<&'static Case> {
     [
         algebra::CASES,
         elementwise::CASES,
+        equations::CASES,
         factors::CASES,
         functions::CASES,
         products::CASES,
