@@ -34,6 +34,7 @@ use smallvec::SmallVec;
 /// | inverse from LU, triangle of an inverse from Cholesky factors of n×n | `4/3 n³`, `2/3 n³` |
 /// | determinant, log-determinant from factors of n×n | `n`, `2n` |
 /// | eigenvalues and vectors of a symmetric n×n | `9n³` |
+/// | singular values and vectors of m×n, m ≥ n | `6mn² + 20n³` |
 /// | opaque function | 0: nobody knows |
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]

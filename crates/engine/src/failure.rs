@@ -8,6 +8,8 @@ pub(crate) enum Failure {
     NoConvergence,
     /// Two values of a spectrum coincide, and the result depends on how their vectors are chosen.
     Coincide { first: usize, second: usize, gap: f64 },
+    /// What is divided by vanishes.
+    Singular { pivot: usize },
 }
 
 impl Failure {
@@ -19,6 +21,7 @@ impl Failure {
         location: &'static Location<'static>,
     ) -> Error {
         match self {
+            Failure::Singular { pivot } => Error::Singular { op, formula, pivot, location },
             Failure::NoConvergence => Error::NoConvergence { op, formula, location },
             Failure::Coincide { first, second, gap } => {
                 Error::Coincide { op, formula, first, second, gap, location }

@@ -3,7 +3,7 @@
 
 use crate::cost::Kind;
 use crate::failure::Failure;
-use crate::kernels::eigen;
+use crate::kernels::{eigen, svd};
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::{MatMut, MatRef};
@@ -22,20 +22,27 @@ pub(crate) enum Routine {
 pub(crate) enum Decomposition {
     /// `A = V Diag(λ) Vᵀ` of a symmetric matrix.
     Eigen,
+    /// `A = U Diag(σ) Vᵀ`.
+    Svd,
 }
 
 impl Decomposition {
     /// The decomposition that a factor of an m×n matrix belongs to, and where among its numbers it begins.
-    pub(crate) fn of(factor: Factor, Shape { rows: m, .. }: Shape) -> (Decomposition, usize) {
+    pub(crate) fn of(factor: Factor, Shape { rows: m, cols: n }: Shape) -> (Decomposition, usize) {
+        let k = m.min(n);
         match factor {
             Factor::Eigenvalues => (Decomposition::Eigen, 0),
             Factor::Eigenvectors => (Decomposition::Eigen, m),
+            Factor::SingularValues => (Decomposition::Svd, 0),
+            Factor::LeftVectors => (Decomposition::Svd, k),
+            Factor::RightVectors => (Decomposition::Svd, k + m * k),
         }
     }
 
     /// The numbers in all factors of an m×n matrix.
-    pub(crate) fn len(self, Shape { rows: m, .. }: Shape) -> usize {
+    pub(crate) fn len(self, Shape { rows: m, cols: n }: Shape) -> usize {
         match self {
+            Decomposition::Svd => m.min(n) * (1 + m + n),
             Decomposition::Eigen => m + m * m,
         }
     }
@@ -54,6 +61,7 @@ impl Routine {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Routine::Decompose(Decomposition::Eigen) => "eigendecomposition",
+            Routine::Decompose(Decomposition::Svd) => "singular value decomposition",
             Routine::Spectral(_) => "beside a spectrum",
         }
     }
@@ -67,20 +75,27 @@ impl Routine {
 
     /// Floating-point operations, to first order.
     pub(crate) fn flops(self, args: &[Shape]) -> u64 {
-        let rows = args.first().map_or(0, |a| a.rows) as u64;
-        let square = rows.saturating_mul(rows);
-        let cube = square.saturating_mul(rows);
+        let Shape { rows, cols } = args.first().copied().unwrap_or(Shape::SCALAR);
+        let times = |c: u64, factors: [usize; 3]| {
+            factors.into_iter().fold(c, |product, factor| product.saturating_mul(factor as u64))
+        };
+        let (most, least) = (rows.max(cols), rows.min(cols));
         match self {
             // Golub & Van Loan, *Matrix Computations*, 4th ed., §8.3.
-            Routine::Decompose(Decomposition::Eigen) => cube.saturating_mul(9),
-            Routine::Spectral(_) => square.saturating_mul(2),
+            Routine::Decompose(Decomposition::Eigen) => times(9, [rows; 3]),
+            // The same, §8.6.
+            Routine::Decompose(Decomposition::Svd) => {
+                times(6, [most, least, least]).saturating_add(times(20, [least; 3]))
+            }
+            Routine::Spectral(_) => times(2, [rows, rows, 1]),
         }
     }
 
     pub(crate) fn scratch<T: Scalar>(self, args: &[Shape]) -> StackReq {
-        let rows = args.first().map_or(0, |a| a.rows);
+        let Shape { rows, cols } = args.first().copied().unwrap_or(Shape::SCALAR);
         match self {
             Routine::Decompose(Decomposition::Eigen) => eigen::eigen_scratch::<T>(rows),
+            Routine::Decompose(Decomposition::Svd) => svd::svd_scratch::<T>(rows, cols),
             Routine::Spectral(_) => StackReq::EMPTY,
         }
     }
@@ -94,6 +109,7 @@ impl Routine {
     ) -> Result<(), Failure> {
         match (self, args) {
             (Routine::Decompose(Decomposition::Eigen), &[a]) => eigen::eigen(dst, a, stack),
+            (Routine::Decompose(Decomposition::Svd), &[a]) => svd::svd(dst, a, stack),
             (Routine::Spectral(spectral), &[spectrum, x]) => {
                 kernels::spectrum::spectral(dst, spectral, spectrum, x)
             }

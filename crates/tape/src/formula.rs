@@ -331,15 +331,20 @@ impl Page<'_> {
             (Op::Cholesky, &[x]) => Form::call("chol", of(x)).transposed(t),
             (Op::Factor(factor), &[x]) => Form::call(factor.symbol(), of(x)).transposed(t),
             (Op::Spectral(op), &[spectrum, x]) => {
+                if op == Spectral::Columns {
+                    let (x, over) = (self.form(x, t), inverse(Form::call("Diag", of(spectrum)), false));
+                    return product(if t { vec![over, x] } else { vec![x, over] });
+                }
                 let x = of(x);
                 let numerator = match op {
                     Spectral::Diagonal => return Form::call("diag", x).transposed(t),
                     Spectral::Diag => return Form::call("Diag", x),
-                    Spectral::Gaps => x,
+                    Spectral::Gaps | Spectral::Columns => x,
                     Spectral::SymmetricGaps => Form::call("sym", x),
-                    Spectral::SkewGaps => Form::call("skew", x),
+                    Spectral::SkewGaps | Spectral::SkewSums => Form::call("skew", x),
                 };
-                Form::Entrywise('⊘', vec![numerator, Form::call("Δ", of(spectrum))]).transposed(t)
+                let over = if op == Spectral::SkewSums { "Σ" } else { "Δ" };
+                Form::Entrywise('⊘', vec![numerator, Form::call(over, of(spectrum))]).transposed(t)
             }
             (Op::Det, &[x]) => Form::call("det", of(x)),
             (Op::LogDet, &[x]) => Form::LogDet(Box::new(of(x))),

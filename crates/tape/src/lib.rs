@@ -14,6 +14,7 @@
 //! ```
 
 mod arrange;
+mod decompose;
 mod error;
 mod factor;
 mod formula;

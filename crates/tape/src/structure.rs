@@ -1,5 +1,6 @@
 //! What is known of a matrix from how it is written.
 
+use crate::factor::Spectral;
 use crate::graph::{Graph, NodeId};
 use crate::op::{Binary, Function};
 use crate::{Op, Shape};
@@ -96,7 +97,7 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         Op::MatMul | Op::Solve => palindrome(graph, op, args),
         Op::Inverse if a >= Semidefinite => Definite,
         Op::Inverse => a,
-        Op::Diag => Symmetric,
+        Op::Diag | Op::Spectral(Spectral::Diag) => Symmetric,
         Op::Cholesky if shape.is_scalar() => Definite,
         Op::Norm => Semidefinite,
         Op::Trace if a >= Semidefinite => Semidefinite,

@@ -13,6 +13,7 @@ pub(crate) mod reduce;
 pub(crate) mod registers;
 pub(crate) mod small;
 pub(crate) mod spectrum;
+pub(crate) mod svd;
 pub(crate) mod symmetric;
 pub(crate) mod tile;
 pub(crate) mod transpose;

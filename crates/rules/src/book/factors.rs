@@ -8,6 +8,9 @@ pub(super) fn factor(factor: Factor) -> &'static [Rule] {
     match factor {
         Factor::Eigenvalues => &EIGENVALUES,
         Factor::Eigenvectors => &EIGENVECTORS,
+        Factor::SingularValues => &SINGULAR_VALUES,
+        Factor::LeftVectors => &LEFT_VECTORS,
+        Factor::RightVectors => &RIGHT_VECTORS,
     }
 }
 
@@ -16,6 +19,8 @@ pub(super) fn spectral(spectral: Spectral) -> &'static [Rule] {
         Spectral::Diagonal => &SPECTRAL_DIAGONAL,
         Spectral::Diag => &SPECTRAL_DIAG,
         Spectral::Gaps | Spectral::SymmetricGaps | Spectral::SkewGaps => &GAPS,
+        Spectral::SkewSums => &SKEW_SUMS,
+        Spectral::Columns => &COLUMNS,
     }
 }
 
@@ -34,6 +39,40 @@ const EIGENVALUES: [Rule; 1] = [Frechet(|at, e| {
 /// the derivative of `A V = V Diag(λ)`. [MN §8.9; G §3.1]
 const EIGENVECTORS: [Rule; 1] =
     [Frechet(|at, e| at.y * beside(Spectral::SymmetricGaps, at.a.eigenvalues(), at.y.t() * e * at.y))];
+
+/// `σ` of A: `D[ε] = diag(Uᵀ ε V)`, from `Uᵀ A V = Diag(σ)`. [G §3.2; Townsend, *Differentiating the SVD* (2016)]
+const SINGULAR_VALUES: [Rule; 1] = [Frechet(|at, e| {
+    let (u, v) = (at.a.left_vectors(), at.a.right_vectors());
+    beside(Spectral::Diagonal, at.y, u.t() * e * v)
+})];
+
+/// `U` of A: `D[ε] = U (sym(P) ⊘ Δ + skew(P) ⊘ Σ) + (I − U Uᵀ) ε V Diag(σ)⁻¹` with `P = Uᵀ ε V`, the gaps `Δᵢⱼ = σⱼ − σᵢ` and
+/// the sums `Σᵢⱼ = σᵢ + σⱼ`: from the derivative of `A = U Diag(σ) Vᵀ`, off the diagonal `P = U̇′ Diag(σ) − Diag(σ) V̇′` with
+/// the skew matrices `U̇′ = Uᵀ U̇` and `V̇′ = Vᵀ V̇`, so that `sym(P) = ½ (U̇′ + V̇′) ∘ Δ` and `skew(P) = ½ (U̇′ − V̇′) ∘ Σ`.
+/// [Papadopoulo & Lourakis, ECCV 2000; Townsend, *Differentiating the SVD* (2016)]
+const LEFT_VECTORS: [Rule; 1] = [Frechet(|at, e| {
+    let (u, s, v) = (at.y, at.a.singular_values(), at.a.right_vectors());
+    let p = u.t() * e * v;
+    let turned = u * (beside(Spectral::SymmetricGaps, s, p) + beside(Spectral::SkewSums, s, p));
+    turned + away(u, s, e * v)
+})];
+
+/// `V` of A: `D[ε] = V (sym(P) ⊘ Δ − skew(P) ⊘ Σ) + (I − V Vᵀ) εᵀ U Diag(σ)⁻¹`, by the same equations.
+const RIGHT_VECTORS: [Rule; 1] = [Frechet(|at, e| {
+    let (u, s, v) = (at.a.left_vectors(), at.a.singular_values(), at.y);
+    let p = u.t() * e * v;
+    let turned = v * (beside(Spectral::SymmetricGaps, s, p) - beside(Spectral::SkewSums, s, p));
+    turned + away(v, s, e.t() * u)
+})];
+
+/// `(I − U Uᵀ) X Diag(σ)⁻¹`: what leaves the space of the columns of U; nothing if they span everything.
+fn away<'t>(u: Var<'t>, s: Var<'t>, x: Var<'t>) -> Var<'t> {
+    if u.rows() == u.cols() {
+        return u.tape().zeros(u.shape());
+    }
+    let x = beside(Spectral::Columns, s, x);
+    x - u * (u.t() * x)
+}
 
 /// Where values coincide does not vary.
 fn nothing<'t>(at: &At<'_, 't>, _: Var<'t>) -> Var<'t> {
@@ -62,4 +101,19 @@ const GAPS: [Rule; 2] = [
         };
         at.y.tape().apply(mirrored, &[at.a, y_bar])
     }),
+];
+
+/// `Y = skew(M) ⊘ Σ` with `Σᵢⱼ = λᵢ + λⱼ`: `D[δ] = −(Y ∘ (δ 𝟏ᵀ + 𝟏 δᵀ)) ⊘ Σ` in λ; in M it is its own adjoint.
+const SKEW_SUMS: [Rule; 2] = [
+    Frechet(|at, e| {
+        let rows = at.y.tape().ones((e.rows(), 1)) * e.t();
+        -at.y.tape().apply(at.op, &[at.a, at.y.hadamard(rows + rows.t())])
+    }),
+    Linear(|at, y_bar| beside(Spectral::SkewSums, at.a, y_bar)),
+];
+
+/// `Y = M Diag(λ)⁻¹`: `D[δ] = −Y Diag(δ) Diag(λ)⁻¹` in λ; in M it is its own adjoint.
+const COLUMNS: [Rule; 2] = [
+    Frechet(|at, e| -beside(Spectral::Columns, at.a, at.y.mul_row(e.t()))),
+    Linear(|at, y_bar| beside(Spectral::Columns, at.a, y_bar)),
 ];

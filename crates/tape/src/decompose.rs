@@ -1,0 +1,116 @@
+//! Decompositions of matrices, and what is made of their factors.
+
+use crate::{Factor, Var};
+
+/// Singular values and vectors, and the norms that they give.
+impl<'t> Var<'t> {
+    /// The singular values of an m×n matrix, descending, a column of k = min(m, n). O(mnk).
+    ///
+    /// ```
+    /// use pullback_tape::Tape;
+    /// let tape = Tape::new();
+    /// let (u, sigma, v) = tape.input("A", (5, 3)).svd();
+    /// assert_eq!((u * sigma.diag() * v.t()).to_string(), "U(A) Diag(sv(A)) V(A)ᵀ");
+    /// ```
+    ///
+    /// # Derivative
+    /// `diag(Uᵀ ε V)` (Giles 2008, §3.2). Where singular values coincide, they have a gradient only if the loss treats them
+    /// alike.
+    ///
+    /// # Errors
+    /// (when run) no convergence; for gradients, coinciding singular values that the loss tells apart.
+    #[track_caller]
+    pub fn singular_values(self) -> Var<'t> {
+        self.factor(Factor::SingularValues)
+    }
+
+    /// The orthonormal left singular vectors of an m×n matrix, m×k with k = min(m, n), one to a column, in the order of the
+    /// [singular values](Self::singular_values). Of each, the entry of the largest size is positive. O(mnk).
+    ///
+    /// # Derivative
+    /// `U (sym(P) ⊘ Δ + skew(P) ⊘ Σ) + (I − U Uᵀ) ε V Diag(σ)⁻¹` with `P = Uᵀ ε V`, the gaps `Δᵢⱼ = σⱼ − σᵢ` (0 on the
+    /// diagonal) and the sums `Σᵢⱼ = σᵢ + σⱼ` (Papadopoulo & Lourakis 2000; Townsend, *Differentiating the SVD*, 2016). The
+    /// last term is there for m > n only.
+    ///
+    /// # Errors
+    /// Those of [`singular_values`](Self::singular_values); for gradients of what depends on the vectors of vanishing
+    /// singular values, that one vanishes.
+    #[track_caller]
+    pub fn left_vectors(self) -> Var<'t> {
+        self.factor(Factor::LeftVectors)
+    }
+
+    /// The orthonormal right singular vectors of an m×n matrix, n×k with k = min(m, n), one to a column:
+    /// `A V = U Diag(σ)`. O(mnk).
+    ///
+    /// # Derivative
+    /// `V (sym(P) ⊘ Δ − skew(P) ⊘ Σ) + (I − V Vᵀ) εᵀ U Diag(σ)⁻¹`, as of [`left_vectors`](Self::left_vectors). The last term
+    /// is there for n > m only.
+    ///
+    /// # Errors
+    /// Those of [`left_vectors`](Self::left_vectors).
+    #[track_caller]
+    pub fn right_vectors(self) -> Var<'t> {
+        self.factor(Factor::RightVectors)
+    }
+
+    /// The thin singular value decomposition `A = U Diag(σ) Vᵀ` of an m×n matrix: U (m×k), σ (k×1), V (n×k) with
+    /// k = min(m, n). They are [`left_vectors`](Self::left_vectors), [`singular_values`](Self::singular_values) and
+    /// [`right_vectors`](Self::right_vectors), from one decomposition.
+    #[track_caller]
+    pub fn svd(self) -> (Var<'t>, Var<'t>, Var<'t>) {
+        (self.left_vectors(), self.singular_values(), self.right_vectors())
+    }
+
+    /// The nuclear norm `Σ σᵢ`, 1×1.
+    ///
+    /// # Derivative
+    /// `⟨U Vᵀ, ε⟩`; 0 at the zero matrix. Where the rank is not full, `U Vᵀ` is a subgradient.
+    ///
+    /// # Errors
+    /// Those of [`singular_values`](Self::singular_values).
+    #[track_caller]
+    pub fn nuclear_norm(self) -> Var<'t> {
+        // The sign of a singular value is 0 where it is.
+        self.singular_values().abs().sum()
+    }
+
+    /// The spectral norm `σ₁ = max ‖A x‖/‖x‖`, 1×1; 0 for an empty matrix.
+    ///
+    /// # Derivative
+    /// `⟨u₁ v₁ᵀ, ε⟩`; 0 at the zero matrix.
+    ///
+    /// # Errors
+    /// Those of [`singular_values`](Self::singular_values): there is no gradient where the first two coincide.
+    #[track_caller]
+    pub fn spectral_norm(self) -> Var<'t> {
+        let values = self.singular_values();
+        match values.rows() {
+            0 => values.sum(),
+            // The sign goes with all values, so that all weights are 0 where all values are.
+            _ => values.abs().entry(0, 0),
+        }
+    }
+
+    /// Schatten's norm `(Σ σᵢᵖ)^(1/p)` for p ≥ 1, 1×1: the [nuclear norm](Self::nuclear_norm) for 1, [Frobenius'](Self::norm)
+    /// for 2, the [spectral norm](Self::spectral_norm) for infinity.
+    ///
+    /// # Derivative
+    /// `‖A‖^(1−p) ⟨U Diag(σᵖ⁻¹) Vᵀ, ε⟩`; 0 at the zero matrix.
+    ///
+    /// # Errors
+    /// Those of [`singular_values`](Self::singular_values).
+    #[track_caller]
+    pub fn schatten_norm(self, p: f64) -> Var<'t> {
+        match p {
+            1.0 => self.nuclear_norm(),
+            2.0 => self.norm(),
+            f64::INFINITY => self.spectral_norm(),
+            p => {
+                let sum = self.singular_values().powf(p).sum();
+                // The root has no slope at 0.
+                sum.powf(1.0 / p).keep(sum)
+            }
+        }
+    }
+}
