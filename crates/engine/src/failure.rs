@@ -10,6 +10,8 @@ pub(crate) enum Failure {
     Coincide { first: usize, second: usize, gap: f64 },
     /// What is divided by vanishes.
     Singular { pivot: usize },
+    /// A pivot vanishes where rows are not exchanged.
+    ZeroPivot { pivot: usize },
 }
 
 impl Failure {
@@ -22,6 +24,7 @@ impl Failure {
     ) -> Error {
         match self {
             Failure::Singular { pivot } => Error::Singular { op, formula, pivot, location },
+            Failure::ZeroPivot { pivot } => Error::ZeroPivot { op, formula, pivot, location },
             Failure::NoConvergence => Error::NoConvergence { op, formula, location },
             Failure::Coincide { first, second, gap } => {
                 Error::Coincide { op, formula, first, second, gap, location }

@@ -3,7 +3,7 @@
 
 use crate::cost::Kind;
 use crate::failure::Failure;
-use crate::kernels::{eigen, svd};
+use crate::kernels::{eigen, qr, svd, triangles};
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::{MatMut, MatRef};
@@ -24,6 +24,12 @@ pub(crate) enum Decomposition {
     Eigen,
     /// `A = U Diag(σ) Vᵀ`.
     Svd,
+    /// `A = Q R`.
+    Qr,
+    /// `P A = L U`.
+    Lu,
+    /// `A = L Diag(d) Lᵀ` of a symmetric matrix.
+    Ldl,
 }
 
 impl Decomposition {
@@ -36,6 +42,13 @@ impl Decomposition {
             Factor::SingularValues => (Decomposition::Svd, 0),
             Factor::LeftVectors => (Decomposition::Svd, k),
             Factor::RightVectors => (Decomposition::Svd, k + m * k),
+            Factor::Orthonormal => (Decomposition::Qr, 0),
+            Factor::Triangular => (Decomposition::Qr, m * n),
+            Factor::Permutation => (Decomposition::Lu, 0),
+            Factor::Lower => (Decomposition::Lu, n * n),
+            Factor::Upper => (Decomposition::Lu, 2 * n * n),
+            Factor::SymmetricLower => (Decomposition::Ldl, 0),
+            Factor::Pivots => (Decomposition::Ldl, n * n),
         }
     }
 
@@ -43,7 +56,9 @@ impl Decomposition {
     pub(crate) fn len(self, Shape { rows: m, cols: n }: Shape) -> usize {
         match self {
             Decomposition::Svd => m.min(n) * (1 + m + n),
-            Decomposition::Eigen => m + m * m,
+            Decomposition::Eigen | Decomposition::Ldl => m + m * m,
+            Decomposition::Qr => m * n + n * n,
+            Decomposition::Lu => 3 * n * n,
         }
     }
 }
@@ -62,6 +77,9 @@ impl Routine {
         match self {
             Routine::Decompose(Decomposition::Eigen) => "eigendecomposition",
             Routine::Decompose(Decomposition::Svd) => "singular value decomposition",
+            Routine::Decompose(Decomposition::Qr) => "QR",
+            Routine::Decompose(Decomposition::Lu) => "LU with its factors",
+            Routine::Decompose(Decomposition::Ldl) => "LDLᵀ",
             Routine::Spectral(_) => "beside a spectrum",
         }
     }
@@ -87,6 +105,12 @@ impl Routine {
             Routine::Decompose(Decomposition::Svd) => {
                 times(6, [most, least, least]).saturating_add(times(20, [least; 3]))
             }
+            // The same, §5.2, for R and for Q.
+            Routine::Decompose(Decomposition::Qr) => {
+                (times(4, [rows, cols, cols])).saturating_sub(times(4, [cols; 3]) / 3)
+            }
+            Routine::Decompose(Decomposition::Lu) => times(2, [rows; 3]) / 3,
+            Routine::Decompose(Decomposition::Ldl) => times(1, [rows; 3]) / 3,
             Routine::Spectral(_) => times(2, [rows, rows, 1]),
         }
     }
@@ -96,6 +120,9 @@ impl Routine {
         match self {
             Routine::Decompose(Decomposition::Eigen) => eigen::eigen_scratch::<T>(rows),
             Routine::Decompose(Decomposition::Svd) => svd::svd_scratch::<T>(rows, cols),
+            Routine::Decompose(Decomposition::Qr) => qr::qr_scratch::<T>(rows, cols),
+            Routine::Decompose(Decomposition::Lu) => triangles::lu_scratch::<T>(rows),
+            Routine::Decompose(Decomposition::Ldl) => triangles::ldl_scratch::<T>(rows),
             Routine::Spectral(_) => StackReq::EMPTY,
         }
     }
@@ -110,6 +137,15 @@ impl Routine {
         match (self, args) {
             (Routine::Decompose(Decomposition::Eigen), &[a]) => eigen::eigen(dst, a, stack),
             (Routine::Decompose(Decomposition::Svd), &[a]) => svd::svd(dst, a, stack),
+            (Routine::Decompose(Decomposition::Qr), &[a]) => {
+                qr::qr(dst, a, stack);
+                Ok(())
+            }
+            (Routine::Decompose(Decomposition::Lu), &[a]) => {
+                triangles::lu(dst, a, stack);
+                Ok(())
+            }
+            (Routine::Decompose(Decomposition::Ldl), &[a]) => triangles::ldl(dst, a, stack),
             (Routine::Spectral(spectral), &[spectrum, x]) => {
                 kernels::spectrum::spectral(dst, spectral, spectrum, x)
             }

@@ -98,6 +98,10 @@ fn close(double: bool, a: &Mat<f64>, b: &Mat<f64>, scale: f64, what: &str) {
     if double { assert_close::<f64>(a, b, scale, what) } else { assert_close::<f32>(a, b, scale, what) }
 }
 
+fn two<'t>((a, b): (Var<'t>, Var<'t>)) -> Vec<Var<'t>> {
+    vec![a, b]
+}
+
 fn three<'t>((a, b, c): (Var<'t>, Var<'t>, Var<'t>)) -> Vec<Var<'t>> {
     vec![a, b, c]
 }
@@ -185,4 +189,106 @@ fn factors_share_a_decomposition() {
     let program = Program::<f64>::compile(&three(a.svd())).unwrap();
     let listing = program.plan().to_string();
     assert_eq!(listing.matches("decompose(").count(), 1, "{listing}");
+}
+
+fn is_lower(a: &Mat<f64>, unit: bool) -> bool {
+    let n = a.nrows();
+    (0..n).all(|j| (0..j).all(|i| a[(i, j)] == 0.0) && (!unit || a[(j, j)] == 1.0))
+}
+
+#[test]
+fn orthonormal_columns_and_a_triangle() {
+    in_both(|double| {
+        for a in matrices() {
+            let k = a.nrows().min(a.ncols());
+            let all = either(double, &a, false, &|a| two(a.qr())).unwrap();
+            let [q, r] = &all[..] else { panic!() };
+            assert_eq!((q.shape(), r.shape()), ((a.nrows(), k), (k, a.ncols())));
+            close(double, &(q * r), &a, 1.0 + a.nrows() as f64 * size(&a), "Q R");
+            close(double, &(q.transpose() * q), &eye(k), 1.0, "Qᵀ Q");
+            let square = r.get(.., ..k).to_owned();
+            assert!(is_lower(&square.transpose().to_owned(), false));
+            assert!((0..k).all(|i| r[(i, i)] >= 0.0));
+        }
+    });
+}
+
+/// A column that depends on those before it has a zero on the diagonal, whatever the sizes of columns are.
+#[test]
+fn dependent_columns_are_told() {
+    for (m, n, rank) in [(8, 6, 3), (40, 30, 29), (90, 70, 50), (5, 5, 4), (6, 4, 1)] {
+        for scale in [1.0, 1e-20, 1e20] {
+            let a = scale * random(m, rank, 1) * random(rank, n, 2);
+            let r = values::<f64>(&a, false, &|a| vec![a.qr().1]).unwrap().remove(0);
+            let first = (0..n).find(|&k| r[(k, k)] == 0.0);
+            assert_eq!(first, Some(rank), "{m}×{n} of rank {rank} times {scale:e}");
+            let error = values::<f64>(&a, false, &|a| vec![a.least_squares(a)]).unwrap_err();
+            assert!(error.contains(&format!("pivot {rank} vanishes")), "{error}");
+        }
+    }
+}
+
+#[test]
+fn least_squares_has_an_orthogonal_residual() {
+    in_both(|double| {
+        for (m, n) in [(7, 4), (4, 7), (5, 5), (1, 1), (1, 3), (3, 1), (4, 0), (0, 4), (0, 0)] {
+            let (a, b) = (random(m, n, 1), random(m, 2, 2));
+            let rhs = Mat::from_fn(m, n + 2, |i, j| if j < n { a[(i, j)] } else { b[(i, j - n)] });
+            let build: &dyn for<'t> Fn(Var<'t>) -> Vec<Var<'t>> = &|x| {
+                let n = x.cols() - 2;
+                vec![x.slice(.., ..n).least_squares(x.slice(.., n..))]
+            };
+            let x = either(double, &rhs, false, build).unwrap().remove(0);
+            let residual = a.transpose() * (&a * &x - &b);
+            close(double, &residual, &Mat::zeros(n, 2), 8.0 * (1.0 + size(&x)), "Aᵀ (A X − B)");
+            if m <= n {
+                close(double, &(&a * &x), &b, 8.0 * (1.0 + size(&x)), "A X");
+            }
+        }
+    });
+}
+
+#[test]
+fn permuted_triangles() {
+    in_both(|double| {
+        for a in matrices().into_iter().filter(|a| a.nrows() == a.ncols()) {
+            let n = a.nrows();
+            let all = either(double, &a, false, &|a| three(a.lu())).unwrap();
+            let [p, l, u] = &all[..] else { panic!() };
+            close(double, &(p.transpose() * l * u), &a, 1.0 + n as f64 * size(&a), "Pᵀ L U");
+            assert_eq!(p.transpose() * p, eye(n));
+            assert!(is_lower(l, true) && is_lower(&u.transpose().to_owned(), false));
+            assert!(size(l) <= 1.0);
+        }
+    });
+    let singular = Mat::from_fn(3, 3, |i, j| [[0.0, 1.0, 2.0], [0.0, 3.0, 4.0], [0.0, 5.0, 7.0]][i][j]);
+    let error = values::<f64>(&singular, false, &|a| vec![a.lu().2.solve_upper(a)]).unwrap_err();
+    assert!(error.contains("solve_upper: `lu.U(A)` is singular to working precision: pivot 0"), "{error}");
+}
+
+#[test]
+fn triangles_of_symmetric_matrices() {
+    in_both(|double| {
+        for a in matrices().into_iter().filter(|a| a.nrows() == a.ncols()) {
+            let n = a.nrows();
+            let heavy = |i: usize| if i % 2 == 0 { n as f64 + 1.0 } else { -(n as f64 + 1.0) };
+            let heavy = |i: usize, j: usize| if i == j { heavy(i) } else { 0.0 };
+            let a = Mat::from_fn(n, n, |i, j| 0.5 * (a[(i, j)] + a[(j, i)]) + heavy(i, j));
+            let all = either(double, &a, true, &|a| two(a.ldl())).unwrap();
+            let [l, d] = &all[..] else { panic!() };
+            close(double, &(l * diag(d) * l.transpose()), &a, 1.0 + size(&a), "L Diag(d) Lᵀ");
+            assert!(is_lower(l, true));
+        }
+    });
+    // Regular, and without such factors.
+    let exchange = Mat::from_fn(2, 2, |i, j| f64::from(u8::from(i != j)));
+    let third =
+        Mat::from_fn(2, 2, |i, j| if (i, j) == (1, 1) { 1.0 / 3.0 } else { [[3.0, 1.0], [1.0, 0.0]][i][j] });
+    for (a, pivot) in [(exchange, 0), (third, 1)] {
+        let error = values::<f64>(&a, true, &|a| two(a.ldl())).unwrap_err();
+        let wanted = format!(
+            "L of LDL: pivot {pivot} of `A` vanishes to working precision, and rows are not exchanged"
+        );
+        assert!(error.contains(&wanted), "{error}");
+    }
 }

@@ -114,3 +114,94 @@ impl<'t> Var<'t> {
         }
     }
 }
+
+/// Triangular factors.
+impl<'t> Var<'t> {
+    /// The thin QR decomposition `A = Q R` of an m×n matrix, k = min(m, n): Q (m×k) has orthonormal columns, R (k×n) is upper
+    /// triangular and has a diagonal that is not negative. O(mnk). Where a column depends on those before it to working
+    /// precision, the entry of R on the diagonal is 0.
+    ///
+    /// Of a wide matrix, `A = (A₁ A₂)`, they are Q and `(R₁  Qᵀ A₂)`, with `A₁ = Q R₁` of the first m columns.
+    ///
+    /// ```
+    /// use pullback_tape::Tape;
+    /// let tape = Tape::new();
+    /// let (q, r) = tape.input("A", (5, 3)).qr();
+    /// let b = tape.input("B", (5, 2));
+    /// assert_eq!(r.solve_upper(q.t() * b).to_string(), "R(A)⁻¹ Q(A)ᵀ B");
+    /// ```
+    ///
+    /// # Derivative
+    /// With `M = Qᵀ ε R⁻¹` and `N = triu(M) + tril(M, −1)ᵀ`, for m ≥ n: `ε R⁻¹ − Q N` of Q, and `N R` of R (Walter & Lehmann,
+    /// arXiv:1001.1654; Roberts & Roberts, arXiv:2009.10071).
+    ///
+    /// # Errors
+    /// (when run) none for values; for gradients, the first columns depend on each other: a triangular solve says which.
+    #[track_caller]
+    pub fn qr(self) -> (Var<'t>, Var<'t>) {
+        let (rows, cols) = (self.rows(), self.cols());
+        if rows >= cols {
+            return (self.factor(Factor::Orthonormal), self.factor(Factor::Triangular));
+        }
+        let (q, r) = self.slice(.., ..rows).qr();
+        let rest = q.t() * self.slice(.., rows..);
+        (q, self.tape.stack_cols(&[r, rest]))
+    }
+
+    /// The X that minimizes `‖A X − B‖` for an m×n matrix A of full rank and an m×p matrix B, n×p: `R⁻¹ Qᵀ B` by
+    /// [QR](Self::qr). If A is wide, of all X with `A X = B` the smallest: `Q R⁻ᵀ B` by QR of Aᵀ. O(mnk + mnp).
+    ///
+    /// # Errors
+    /// (deferred) mismatched shapes; (when run) the rank is not full to working precision.
+    #[track_caller]
+    pub fn least_squares(self, rhs: Var<'t>) -> Var<'t> {
+        if self.rows() >= self.cols() {
+            let (q, r) = self.qr();
+            return r.solve_upper(q.t() * rhs);
+        }
+        let (q, r) = self.t().qr();
+        q * r.t().solve_lower(rhs)
+    }
+
+    /// The LU decomposition `P A = L U` of a square matrix with partial pivoting: the permutation P, the lower triangle L with
+    /// ones on its diagonal, and the upper triangle U, all m×m. O(m³). A pivot that vanishes to working precision is 0.
+    ///
+    /// ```
+    /// use pullback_tape::Tape;
+    /// let tape = Tape::new();
+    /// let (p, l, u) = tape.input("A", (3, 3)).lu();
+    /// assert_eq!((p.t() * l * u).to_string(), "lu.P(A)ᵀ lu.L(A) lu.U(A)");
+    /// ```
+    ///
+    /// # Derivative
+    /// With `F = L⁻¹ P ε U⁻¹`: `L tril(F, −1)` of L, `triu(F) U` of U, and 0 of P (Walter & Lehmann, arXiv:1001.1654).
+    ///
+    /// # Errors
+    /// (deferred) the matrix is not square; (when run) none for values; for gradients, the matrix is singular: a triangular
+    /// solve says at which pivot.
+    #[track_caller]
+    pub fn lu(self) -> (Var<'t>, Var<'t>, Var<'t>) {
+        (self.factor(Factor::Permutation), self.factor(Factor::Lower), self.factor(Factor::Upper))
+    }
+
+    /// The decomposition `A = L Diag(d) Lᵀ` of a symmetric matrix, not necessarily definite, without pivoting: the lower
+    /// triangle L with ones on its diagonal, m×m, and the column d of pivots, m×1. O(m³).
+    ///
+    /// ```
+    /// use pullback_tape::Tape;
+    /// let tape = Tape::new();
+    /// let (l, d) = tape.symmetric("S", 3).ldl();
+    /// assert_eq!((l * d.diag() * l.t()).to_string(), "ldl.L(S) Diag(ldl.d(S)) ldl.L(S)ᵀ");
+    /// ```
+    ///
+    /// # Derivative
+    /// With `F = L⁻¹ ε L⁻ᵀ` for a symmetric ε: `L tril(F, −1) Diag(d)⁻¹` of L, and `diag(F)` of d.
+    ///
+    /// # Errors
+    /// (deferred) [`Error::NotSymmetric`](crate::Error::NotSymmetric) if the matrix is not known to be symmetric; (when run)
+    /// a pivot vanishes to working precision. That happens for regular matrices too, as rows are not exchanged.
+    #[track_caller]
+    pub fn ldl(self) -> (Var<'t>, Var<'t>) {
+        (self.factor(Factor::SymmetricLower), self.factor(Factor::Pivots))
+    }
+}

@@ -16,6 +16,20 @@ pub enum Factor {
     LeftVectors,
     /// The matrix V of orthonormal right singular vectors, n×min(m, n).
     RightVectors,
+    /// The matrix Q of orthonormal columns of an m×n matrix with m ≥ n, m×n, `A = Q R`.
+    Orthonormal,
+    /// The upper triangle R with a diagonal that is not negative, n×n.
+    Triangular,
+    /// The permutation P of a square matrix, `P A = L U`.
+    Permutation,
+    /// The lower triangle L of LU, with ones on its diagonal.
+    Lower,
+    /// The upper triangle U of LU.
+    Upper,
+    /// The lower triangle L of a symmetric matrix, with ones on its diagonal, `A = L Diag(d) Lᵀ`.
+    SymmetricLower,
+    /// The pivots d of a symmetric matrix: a column.
+    Pivots,
 }
 
 impl Factor {
@@ -27,6 +41,13 @@ impl Factor {
             Factor::SingularValues => "singular values",
             Factor::LeftVectors => "left singular vectors",
             Factor::RightVectors => "right singular vectors",
+            Factor::Orthonormal => "Q of QR",
+            Factor::Triangular => "R of QR",
+            Factor::Permutation => "permutation of LU",
+            Factor::Lower => "L of LU",
+            Factor::Upper => "U of LU",
+            Factor::SymmetricLower => "L of LDL",
+            Factor::Pivots => "d of LDL",
         }
     }
 
@@ -37,26 +58,53 @@ impl Factor {
             Factor::Eigenvectors | Factor::RightVectors => "V",
             Factor::SingularValues => "sv",
             Factor::LeftVectors => "U",
+            Factor::Orthonormal => "Q",
+            Factor::Triangular => "R",
+            Factor::Permutation => "lu.P",
+            Factor::Lower => "lu.L",
+            Factor::Upper => "lu.U",
+            Factor::SymmetricLower => "ldl.L",
+            Factor::Pivots => "ldl.d",
         }
     }
 
     /// Every factor: for tests that walk the list.
     pub fn all() -> impl Iterator<Item = Factor> {
-        use Factor::{Eigenvalues, Eigenvectors, LeftVectors, RightVectors, SingularValues};
-        [Eigenvalues, Eigenvectors, SingularValues, LeftVectors, RightVectors].into_iter()
+        [
+            Factor::Eigenvalues,
+            Factor::Eigenvectors,
+            Factor::SingularValues,
+            Factor::LeftVectors,
+            Factor::RightVectors,
+            Factor::Orthonormal,
+            Factor::Triangular,
+            Factor::Permutation,
+            Factor::Lower,
+            Factor::Upper,
+            Factor::SymmetricLower,
+            Factor::Pivots,
+        ]
+        .into_iter()
     }
 
     /// Whether the matrix has to be known to be symmetric.
     pub(crate) const fn of_symmetric(self) -> bool {
-        matches!(self, Factor::Eigenvalues | Factor::Eigenvectors)
+        use Factor::{Eigenvalues, Eigenvectors, Pivots, SymmetricLower};
+        matches!(self, Eigenvalues | Eigenvectors | SymmetricLower | Pivots)
     }
 
     pub(crate) fn shape(self, a: Shape) -> Result<Shape, String> {
         let square = || if a.is_square() { Ok(a) } else { Err(format!("{a} is not square")) };
         let least = a.rows.min(a.cols);
         match self {
-            Factor::Eigenvalues => square().map(|a| Shape::new(a.rows, 1)),
-            Factor::Eigenvectors => square(),
+            Factor::Eigenvalues | Factor::Pivots => square().map(|a| Shape::new(a.rows, 1)),
+            Factor::Eigenvectors | Factor::SymmetricLower => square(),
+            Factor::Permutation | Factor::Lower | Factor::Upper => square(),
+            Factor::Orthonormal | Factor::Triangular if a.rows < a.cols => {
+                Err(format!("{a} has more columns than rows"))
+            }
+            Factor::Orthonormal => Ok(a),
+            Factor::Triangular => Ok(Shape::new(a.cols, a.cols)),
             Factor::SingularValues => Ok(Shape::new(least, 1)),
             Factor::LeftVectors => Ok(Shape::new(a.rows, least)),
             Factor::RightVectors => Ok(Shape::new(a.cols, least)),

@@ -5,7 +5,7 @@
 //! [`write`](crate::write). Formulas that are long, or in which something was named, are cut into a `where`
 //! clause first, which also bounds the depth of the recursion.
 
-use crate::factor::Spectral;
+use crate::factor::{Factor, Spectral};
 use crate::graph::{Graph, Node, NodeId};
 use crate::op::Function;
 use crate::write::{Style, digits, head, write};
@@ -364,6 +364,8 @@ impl Page<'_> {
         let form = self.form(id, false);
         let name = if upper { "triu" } else { "tril" };
         match self.graph.node(id).op {
+            Op::Factor(Factor::Lower | Factor::SymmetricLower) if unit && !upper => form,
+            Op::Factor(Factor::Triangular | Factor::Upper) if upper && !unit => form,
             _ if unit => {
                 let offset = Form::Number(if upper { 1.0 } else { -1.0 });
                 sum(vec![Form::Name("I".to_owned()), Form::Call(name.to_owned(), vec![form, offset])])

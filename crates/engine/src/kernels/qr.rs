@@ -18,13 +18,8 @@ pub(crate) fn qr_scratch<T: Scalar>(m: usize, n: usize) -> StackReq {
     }
     let size = qr::recommended_block_size::<T>(m, n);
     let factorize = qr::qr_in_place_scratch::<T>(m, n, size, Par::Seq, Default::default());
-    let expand =
-        householder::apply_block_householder_sequence_on_the_left_in_place_scratch::<T>(m, size, n);
-    StackReq::all_of(&[
-        temp_mat_scratch::<T>(m, n),
-        temp_mat_scratch::<T>(size, n),
-        factorize.or(expand),
-    ])
+    let expand = householder::apply_block_householder_sequence_on_the_left_in_place_scratch::<T>(m, size, n);
+    StackReq::all_of(&[temp_mat_scratch::<T>(m, n), temp_mat_scratch::<T>(size, n), factorize.or(expand)])
 }
 
 /// Q of an m×n matrix with m ≥ n, and behind it R, whose diagonal is not negative. Where a column depends on those before it

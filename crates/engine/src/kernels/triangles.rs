@@ -73,7 +73,8 @@ pub(crate) fn lu<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>, stack: &mu
 fn eliminate<T: Scalar>(mut a: MatMut<'_, T>, rows: &mut [usize]) {
     let n = a.nrows();
     for k in 0..n {
-        let largest = (k + 1..n).fold(k, |best, i| if a[(i, k)].abs() > a[(best, k)].abs() { i } else { best });
+        let largest =
+            (k + 1..n).fold(k, |best, i| if a[(i, k)].abs() > a[(best, k)].abs() { i } else { best });
         rows.swap(k, largest);
         for j in 0..n {
             let (x, y) = (a[(k, j)], a[(largest, j)]);
@@ -115,8 +116,7 @@ pub(crate) fn ldl<T: Scalar>(
     let (l, d) = numbers.split_at_mut(n * n);
     let mut l = MatMut::from_column_major_slice_mut(l, n, n);
     l.copy_from(a);
-    let pivots =
-        ldlt::cholesky_in_place(l.rb_mut(), Default::default(), Par::Seq, stack, Default::default());
+    let pivots = ldlt::cholesky_in_place(l.rb_mut(), Default::default(), Par::Seq, stack, Default::default());
     registers::release();
     if let Err(LdltError::ZeroPivot { index }) = pivots {
         return Err(Failure::ZeroPivot { pivot: index });

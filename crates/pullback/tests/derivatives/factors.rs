@@ -11,6 +11,11 @@ const fn case(name: &'static str, build: for<'t> fn(&'t Tape, Dims) -> (Var<'t>,
     Case { name, domain: Domain::Any, shapes: SQUARE, build }
 }
 
+/// Of a square matrix with a heavy diagonal.
+const fn square(name: &'static str, build: for<'t> fn(&'t Tape, Dims) -> (Var<'t>, Vec<Var<'t>>)) -> Case {
+    Case { name, domain: Domain::Invertible, shapes: SQUARE, build }
+}
+
 /// Of an m×n matrix.
 const fn any(name: &'static str, build: for<'t> fn(&'t Tape, Dims) -> (Var<'t>, Vec<Var<'t>>)) -> Case {
     Case { name, domain: Domain::Any, shapes: SHAPES, build }
@@ -57,6 +62,40 @@ pub(crate) const CASES: &[Case] = &[
     any("norms of singular values", |t, d| {
         rectangular(t, d, |a| {
             a.nuclear_norm() + a.spectral_norm() + a.schatten_norm(3.0).square() + a.schatten_norm(1.5)
+        })
+    }),
+    any("QR", |t, d| {
+        rectangular(t, d, |a| {
+            let (q, r) = a.qr();
+            q * r.sin() + a
+        })
+    }),
+    any("Q of QR", |t, (m, k, _)| {
+        let a = t.input("A", (m.max(k), m.min(k)));
+        (a.qr().0, vec![a])
+    }),
+    any("R of QR", |t, (m, k, _)| {
+        let a = t.input("A", (m.max(k), m.min(k)));
+        (a.qr().1, vec![a])
+    }),
+    Case {
+        name: "least squares",
+        domain: Domain::Invertible,
+        shapes: SHAPES,
+        build: |t, (m, k, n)| {
+            let (a, b) = (t.input("A", (m, k)), t.input("B", (m, n)));
+            (a.least_squares(b), vec![a, b])
+        },
+    },
+    square("LU", |t, (m, _, _)| {
+        let a = t.input("A", (m, m));
+        let (p, l, u) = a.lu();
+        (p.t() * l.tanh() * u.sin(), vec![a])
+    }),
+    square("LDL", |t, d| {
+        symmetric(t, d, |a| {
+            let (l, d) = a.ldl();
+            l.sin() * d.sin().diag() * l.t() + a
         })
     }),
 ];

@@ -11,6 +11,13 @@ pub(super) fn factor(factor: Factor) -> &'static [Rule] {
         Factor::SingularValues => &SINGULAR_VALUES,
         Factor::LeftVectors => &LEFT_VECTORS,
         Factor::RightVectors => &RIGHT_VECTORS,
+        Factor::Orthonormal => &ORTHONORMAL,
+        Factor::Triangular => &TRIANGULAR,
+        Factor::Permutation => &PERMUTATION,
+        Factor::Lower => &LOWER,
+        Factor::Upper => &UPPER,
+        Factor::SymmetricLower => &SYMMETRIC_LOWER,
+        Factor::Pivots => &PIVOTS,
     }
 }
 
@@ -72,6 +79,61 @@ fn away<'t>(u: Var<'t>, s: Var<'t>, x: Var<'t>) -> Var<'t> {
     }
     let x = beside(Spectral::Columns, s, x);
     x - u * (u.t() * x)
+}
+
+/// `Q` of A: `D[ε] = ε R⁻¹ − Q N` with `N = triu(M) + tril(M, −1)ᵀ` and `M = Qᵀ ε R⁻¹`, from the derivative of `A = Q R`: `Qᵀ Q̇`
+/// is skew and `N = Ṙ R⁻¹` upper triangular. [Walter & Lehmann, arXiv:1001.1654; Roberts & Roberts, arXiv:2009.10071]
+const ORTHONORMAL: [Rule; 1] = [Frechet(|at, e| {
+    let (q, r) = at.a.qr();
+    let x = over(r, e);
+    x - q * upper_of_qr(q.t() * x)
+})];
+
+/// `R` of A: `D[ε] = N R`, by the same equations.
+const TRIANGULAR: [Rule; 1] = [Frechet(|at, e| {
+    let (q, r) = at.a.qr();
+    upper_of_qr(q.t() * over(r, e)) * r
+})];
+
+/// `X R⁻¹` with the upper triangle of R.
+fn over<'t>(r: Var<'t>, x: Var<'t>) -> Var<'t> {
+    r.t().solve_lower(x.t()).t()
+}
+
+/// What is upper triangular in the sum of it and a skew matrix.
+fn upper_of_qr(m: Var<'_>) -> Var<'_> {
+    m.triu() + m.strict_tril().t()
+}
+
+/// `P` of `P A = L U` stays the same near A.
+const PERMUTATION: [Rule; 1] = [Frechet(nothing)];
+
+/// `L` of `P A = L U`: `D[ε] = L tril(F, −1)` with `F = L⁻¹ P ε U⁻¹`, from `F = L⁻¹ L̇ + U̇ U⁻¹`. [Walter & Lehmann,
+/// arXiv:1001.1654]
+const LOWER: [Rule; 1] = [Frechet(|at, e| at.y * beside_lu(at.a, e).strict_tril())];
+
+/// `U` of `P A = L U`: `D[ε] = triu(F) U`, by the same equation.
+const UPPER: [Rule; 1] = [Frechet(|at, e| beside_lu(at.a, e).triu() * at.y)];
+
+/// `L⁻¹ P ε U⁻¹`.
+fn beside_lu<'t>(a: Var<'t>, e: Var<'t>) -> Var<'t> {
+    let (p, l, u) = a.lu();
+    over(u, l.solve_unit_lower(p * e))
+}
+
+/// `L` of `A = L Diag(d) Lᵀ`: `D[ε] = L tril(F, −1) Diag(d)⁻¹` for a symmetric ε, with `F = L⁻¹ ε L⁻ᵀ`, from
+/// `F = L⁻¹ L̇ Diag(d) + Diag(ḋ) + (L⁻¹ L̇ Diag(d))ᵀ`.
+const SYMMETRIC_LOWER: [Rule; 1] = [Frechet(|at, e| {
+    let (l, d) = at.a.ldl();
+    l * beside_ldl(l, e).strict_tril().mul_row(d.recip().t())
+})];
+
+/// `d` of `A = L Diag(d) Lᵀ`: `D[ε] = diag(F)`, by the same equation.
+const PIVOTS: [Rule; 1] = [Frechet(|at, e| beside_ldl(at.a.ldl().0, e).diagonal())];
+
+/// `L⁻¹ ε L⁻ᵀ` for a symmetric ε.
+fn beside_ldl<'t>(l: Var<'t>, e: Var<'t>) -> Var<'t> {
+    l.solve_unit_lower(l.solve_unit_lower(e).t()).t()
 }
 
 /// Where values coincide does not vary.
