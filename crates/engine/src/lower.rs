@@ -231,7 +231,12 @@ impl<'g> Lowering<'g> {
                 self.uses[arg.index()] += 1;
                 // Of a matrix that is factorized nothing but the factors is read.
                 let factorized = match node.op {
-                    Op::Inverse | Op::Cholesky | Op::Factor(_) | Op::Det | Op::LogDet => true,
+                    Op::Inverse
+                    | Op::Cholesky
+                    | Op::Factor(_)
+                    | Op::SymmetricFunction { .. }
+                    | Op::Det
+                    | Op::LogDet => true,
                     Op::Solve => slot == 0,
                     _ => false,
                 };
@@ -507,12 +512,22 @@ impl<'g> Lowering<'g> {
                 plain(self.emit_to(dst, id, Kernel::AddIdentity { alpha, factor }))
             }
             (Op::Selection(rows), _) => {
-                let order = Shape::new(shape.cols, shape.cols);
-                let zeros = Value { alpha: 0.0, view: View::ones(order) };
-                let dst = self.copy(zeros, id).buffer().unwrap_or_default();
-                let a = self.emit_to(dst, id, Kernel::AddIdentity { alpha: 1.0, factor: None });
-                let (back, columns, accumulate) = (false, false, false);
-                plain(self.emit(id, shape, Kernel::Select { a, rows, back, columns, alpha: 1.0, accumulate }))
+                // Rows of a large identity matrix, or those of a small one put back.
+                let back = shape.rows < shape.cols;
+                let n = shape.rows.min(shape.cols);
+                let order = Shape::new(n, n);
+                let a = if n == 1 {
+                    View::ones(order)
+                } else {
+                    let zeros = Value { alpha: 0.0, view: View::ones(order) };
+                    let dst = self.copy(zeros, id).buffer().unwrap_or_default();
+                    self.emit_to(dst, id, Kernel::AddIdentity { alpha: 1.0, factor: None })
+                };
+                let stored = if back { shape.transposed() } else { shape };
+                let (alpha, columns, accumulate) = (1.0, false, false);
+                let kernel = Kernel::Select { a, rows, back, columns, alpha, accumulate };
+                let selection = self.emit(id, stored, kernel);
+                plain(if back { selection.transpose() } else { selection })
             }
             (Op::Triangle { strict }, _) => {
                 let part = Triangle { upper: false, strict };
@@ -606,6 +621,16 @@ impl<'g> Lowering<'g> {
                 let (decomposition, start) = Decomposition::of(factor, self.node(a).shape);
                 let a = self.decomposed(decomposition, a, id);
                 plain(self.emit(id, shape, Kernel::Part { a, start }))
+            }
+            (Op::StopGradient, &[x]) => self.value(x),
+            (Op::SymmetricFunction { order, columns }, [a, others @ ..]) => {
+                let mut args = smallvec![self.decomposed(Decomposition::Eigen, *a, id)];
+                for &other in others {
+                    let other = self.value(other);
+                    args.push(self.applied(other, id));
+                }
+                let routine = Routine::SymmetricFunction { order, columns };
+                plain(self.emit(id, shape, Kernel::Routine { routine, args }))
             }
             (op, args) if let Some(routine) = Routine::of(op) => {
                 let args = args

@@ -3,7 +3,7 @@
 
 use crate::cost::Kind;
 use crate::failure::Failure;
-use crate::kernels::{eigen, qr, svd, triangles};
+use crate::kernels::{eigen, qr, reduce, svd, symmetric_function, triangles};
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::{MatMut, MatRef};
@@ -15,6 +15,13 @@ pub(crate) enum Routine {
     /// All factors of a matrix, one behind the other in a column.
     Decompose(Decomposition),
     Spectral(Spectral),
+    /// With the eigenvalues and eigenvectors in the place of the matrix.
+    SymmetricFunction {
+        order: u32,
+        columns: u32,
+    },
+    ColMax,
+    ColArgmax,
 }
 
 /// A decomposition whose factors are values of their own.
@@ -68,6 +75,8 @@ impl Routine {
     pub(crate) fn of(op: Op) -> Option<Routine> {
         match op {
             Op::Spectral(spectral) => Some(Routine::Spectral(spectral)),
+            Op::ColMax => Some(Routine::ColMax),
+            Op::ColArgmax => Some(Routine::ColArgmax),
             _ => None,
         }
     }
@@ -81,6 +90,10 @@ impl Routine {
             Routine::Decompose(Decomposition::Lu) => "LU with its factors",
             Routine::Decompose(Decomposition::Ldl) => "LDLᵀ",
             Routine::Spectral(_) => "beside a spectrum",
+            Routine::SymmetricFunction { order: 0, .. } => "function",
+            Routine::SymmetricFunction { .. } => "derivative of a function",
+            Routine::ColMax => "maximum",
+            Routine::ColArgmax => "argmax",
         }
     }
 
@@ -88,12 +101,15 @@ impl Routine {
         match self {
             Routine::Decompose(_) => Kind::Factorization,
             Routine::Spectral(_) => Kind::Elementwise,
+            Routine::SymmetricFunction { .. } => Kind::Product,
+            Routine::ColMax | Routine::ColArgmax => Kind::Reduction,
         }
     }
 
     /// Floating-point operations, to first order.
     pub(crate) fn flops(self, args: &[Shape]) -> u64 {
-        let Shape { rows, cols } = args.first().copied().unwrap_or(Shape::SCALAR);
+        // What is decomposed comes in a column, and its directions last.
+        let Shape { rows, cols } = args.last().copied().unwrap_or(Shape::SCALAR);
         let times = |c: u64, factors: [usize; 3]| {
             factors.into_iter().fold(c, |product, factor| product.saturating_mul(factor as u64))
         };
@@ -107,11 +123,19 @@ impl Routine {
             }
             // The same, §5.2, for R and for Q.
             Routine::Decompose(Decomposition::Qr) => {
-                (times(4, [rows, cols, cols])).saturating_sub(times(4, [cols; 3]) / 3)
+                times(4, [rows, cols, cols]).saturating_sub(times(4, [cols; 3]) / 3)
             }
             Routine::Decompose(Decomposition::Lu) => times(2, [rows; 3]) / 3,
             Routine::Decompose(Decomposition::Ldl) => times(1, [rows; 3]) / 3,
-            Routine::Spectral(_) => times(2, [rows, rows, 1]),
+            Routine::Spectral(_) => times(2, [rows, cols, 1]),
+            Routine::SymmetricFunction { order: 0, .. } => times(1, [rows; 3]),
+            // Four products for the first direction, two for each of the others, and the divided differences.
+            Routine::SymmetricFunction { order, .. } => {
+                let tuples = (0..=order).fold(1u64, |tuples, _| tuples.saturating_mul(rows as u64));
+                let products = times(4 * (u64::from(order) + 1), [rows; 3]);
+                products.saturating_add(tuples.saturating_mul(u64::from(order) * u64::from(order)))
+            }
+            Routine::ColMax | Routine::ColArgmax => times(1, [rows, cols, 1]),
         }
     }
 
@@ -123,7 +147,11 @@ impl Routine {
             Routine::Decompose(Decomposition::Qr) => qr::qr_scratch::<T>(rows, cols),
             Routine::Decompose(Decomposition::Lu) => triangles::lu_scratch::<T>(rows),
             Routine::Decompose(Decomposition::Ldl) => triangles::ldl_scratch::<T>(rows),
-            Routine::Spectral(_) => StackReq::EMPTY,
+            Routine::SymmetricFunction { order, .. } => {
+                let n = args.last().map_or(0, |last| last.rows);
+                symmetric_function::scratch::<T>(n, order as usize)
+            }
+            Routine::Spectral(_) | Routine::ColMax | Routine::ColArgmax => StackReq::EMPTY,
         }
     }
 
@@ -148,6 +176,20 @@ impl Routine {
             (Routine::Decompose(Decomposition::Ldl), &[a]) => triangles::ldl(dst, a, stack),
             (Routine::Spectral(spectral), &[spectrum, x]) => {
                 kernels::spectrum::spectral(dst, spectral, spectrum, x)
+            }
+            (Routine::SymmetricFunction { order, columns }, [eigen, others @ ..]) => {
+                let (columns, directions) = others.split_at(columns as usize);
+                debug_assert_eq!(directions.len(), order as usize);
+                symmetric_function::symmetric_function(dst, *eigen, columns, directions, stack);
+                Ok(())
+            }
+            (Routine::ColMax, &[a]) => {
+                reduce::col_max(dst, a);
+                Ok(())
+            }
+            (Routine::ColArgmax, &[a]) => {
+                reduce::col_argmax(dst, a);
+                Ok(())
             }
             // Every op has its arity.
             _ => Ok(()),

@@ -134,22 +134,6 @@ fn singular_values_and_vectors() {
     });
 }
 
-#[test]
-fn eigenvalues_and_eigenvectors() {
-    in_both(|double| {
-        for a in matrices() {
-            let a = &a * a.transpose() - 2.0 * eye(a.nrows());
-            let a = Mat::from_fn(a.nrows(), a.nrows(), |i, j| 0.5 * (a[(i, j)] + a[(j, i)]));
-            let all = either(double, &a, true, &|a| vec![a.eigenvalues(), a.eigenvectors()]).unwrap();
-            let [s, v] = &all[..] else { panic!() };
-            close(double, &(v * diag(s) * v.transpose()), &a, 1.0 + size(s), "V Diag(λ) Vᵀ");
-            close(double, &(v.transpose() * v), &eye(a.nrows()), 1.0, "Vᵀ V");
-            assert!((1..a.nrows()).all(|i| s[(i, 0)] >= s[(i - 1, 0)]));
-            if double { assert_turned::<f64>(v) } else { assert_turned::<f32>(v) }
-        }
-    });
-}
-
 /// Entries near the ends of the range of numbers do no harm.
 #[test]
 fn singular_values_of_what_is_large_or_small() {

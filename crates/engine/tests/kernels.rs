@@ -392,6 +392,17 @@ fn softmax(a: &Mat<f64>) -> Mat<f64> {
     Mat::from_fn(a.nrows(), a.ncols(), |i, j| (a[(i, j)] - log[(0, j)]).exp())
 }
 
+fn col_maxima(a: &Mat<f64>) -> Mat<f64> {
+    Mat::from_fn(1, a.ncols(), |_, j| (0..a.nrows()).fold(f64::NEG_INFINITY, |max, i| max.max(a[(i, j)])))
+}
+
+/// 1 where an entry is larger than those before it, and none behind it is larger.
+fn col_argmax(a: &Mat<f64>) -> Mat<f64> {
+    let first =
+        |i, j| (0..a.nrows()).all(|k| if k < i { a[(k, j)] < a[(i, j)] } else { a[(k, j)] <= a[(i, j)] });
+    Mat::from_fn(a.nrows(), a.ncols(), |i, j| f64::from(u8::from(first(i, j))))
+}
+
 // ---- every op --------------------------------------------------------------------------------------------
 
 struct Case {
@@ -863,6 +874,18 @@ const CASES: &[Case] = &[
         |t, d| (t.a(d) * t.b(d)).softmax(),
         |g, _| softmax(&mul(&g["A"], &g["B"])),
     ),
+    product("maxima of columns", |t, d| t.c(d).col_maxima(), |g, _| col_maxima(&g["C"])),
+    product(
+        "maxima of rows",
+        |t, d| (-2.0 * t.c(d)).row_maxima(),
+        |g, _| t(&col_maxima(&times(-2.0, &t(&g["C"])))),
+    ),
+    product("argmax of columns", |t, d| t.c(d).col_argmax(), |g, _| col_argmax(&g["C"])),
+    product(
+        "argmax of rows",
+        |t, d| (-2.0 * t.c(d)).row_argmax(),
+        |g, _| t(&col_argmax(&times(-2.0, &t(&g["C"])))),
+    ),
     // the identity
     square("X + I", |t, d| t.d(d) + t.identity(d.0), |g, d| add(&g["D"], &eye(d.0))),
     square("I − X", |t, d| t.identity(d.0) - t.d(d), |g, d| add(&eye(d.0), &times(-1.0, &g["D"]))),
@@ -917,6 +940,7 @@ const CASES: &[Case] = &[
         |t, d| t.ones((d.0, d.2)).log_sum_exp(),
         |_, d| filled(1.0 + (d.0 as f64).ln(), 1, d.2),
     ),
+    entry("a held value", |t, d| (2.0 * t.x(d).t()).stop_gradient(), |g, _| times(2.0, &t(&g["X"]))),
     entry("sin of a literal", |t, _| t.scalar(0.7).sin(), |_, _| number(0.7f64.sin())),
     entry("NaN", |t, d| t.scalar(f64::NAN) * t.ones((d.0, d.2)), |_, d| filled(f64::NAN, d.0, d.2)),
     // factorizations
@@ -1135,8 +1159,12 @@ fn every_op_has_a_case() {
     let Some(Op::Input(name)) = tape.input("X", (1, 1)).node().map(|node| node.op) else {
         panic!("no input")
     };
-    // A symbol has no value, and functions are tested below.
-    let with_value = |op: &Op| !matches!(op, Op::Symbol(_) | Op::Map(_));
+    // A symbol has no value; functions are tested below, and decompositions elsewhere by their properties.
+    let with_value = |op: &Op| match op {
+        Op::Symbol(_) | Op::Map(_) => false,
+        Op::Factor(_) | Op::Spectral(_) | Op::SymmetricFunction { .. } => false,
+        _ => true,
+    };
     let mut wanted: BTreeSet<String> = Op::all(name).into_iter().filter(with_value).map(key).collect();
     for case in CASES {
         for &dims in case.shapes {

@@ -92,6 +92,8 @@ const PROGRAMS: [(&str, Build); 6] = [
             d.det() * d,
             d.log_det() * sum.norm(),
             sum.softmax().t(),
+            sum.col_maxima() + sum.col_argmax().hadamard(sum).col_minima(),
+            sum.norm_p(3.0) * sum.row_products(),
             sum.t().log_sum_exp(),
             a,
             t.ones((3, 4)),

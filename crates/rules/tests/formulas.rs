@@ -227,6 +227,10 @@ fn tangents() {
             let (x, e) = (on.matrix("X"), on.0.symbol("ε", (On::N, On::P)));
             jvp(x.norm_squared(), &[(x, e)])
         }),
+        new("𝟏ᵀ (argmax(X) ∘ E)", |on| {
+            jvp(on.matrix("X").col_maxima(), &[(on.matrix("X"), on.matrix("E"))])
+        }),
+        new("0", |on| jvp(on.matrix("X").col_argmax(), &[(on.matrix("X"), on.matrix("E"))])),
         new("𝟏ᵀ (softmax(X) ∘ E)", |on| {
             jvp(on.matrix("X").log_sum_exp(), &[(on.matrix("X"), on.matrix("E"))])
         }),
@@ -405,6 +409,8 @@ fn only_what_is_linear_is_transposed() {
         (s / e.trace() * a, "quotient"),
         (e.solve(a), "solve"),
         (e.softmax(), "softmax"),
+        (e.col_maxima().t() * a.row(0), "col_max"),
+        (e.col_argmax(), "col_argmax"),
         (e.norm() * a, "norm"),
         (e.det() * a, "det"),
         (e.log_det() * a, "log_det"),

@@ -59,6 +59,16 @@ pub enum Error {
         /// Where the first declaration stands.
         first_location: &'static Location<'static>,
     },
+    /// A call got an argument that it does not take.
+    #[error("{call}: {problem} ({location})")]
+    Argument {
+        /// The call, as written: `norm_p(0.5)`, `einsum("ij->k")`, …
+        call: String,
+        /// What it does not take, in words.
+        problem: String,
+        /// Where it was written.
+        location: &'static Location<'static>,
+    },
     /// A matrix would have more entries than memory has addresses.
     #[error("{formula}: a {shape} matrix is larger than the address space ({location})")]
     TooLarge {

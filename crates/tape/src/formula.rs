@@ -307,6 +307,8 @@ impl Page<'_> {
             (Op::Zip(f), &[a, b]) => Form::Call(f.name().to_owned(), vec![of(a), of(b)]).transposed(t),
             (Op::LogSumExp, &[x]) => Form::call("logsumexp", of(x)).transposed(t),
             (Op::Softmax, &[x]) => Form::call("softmax", of(x)).transposed(t),
+            (Op::ColMax, &[x]) => Form::call("colmax", of(x)).transposed(t),
+            (Op::ColArgmax, &[x]) => Form::call("argmax", of(x)).transposed(t),
             (Op::Inverse, &[x]) => inverse(of(x), t),
             (Op::Solve, &[a, b]) => {
                 let rhs = self.form(b, t);
@@ -345,6 +347,23 @@ impl Page<'_> {
                 };
                 let over = if op == Spectral::SkewSums { "Σ" } else { "Δ" };
                 Form::Entrywise('⊘', vec![numerator, Form::call(over, of(spectrum))]).transposed(t)
+            }
+            // A function of a symmetric matrix holds its eigenvalues, which says nothing about the value.
+            (Op::StopGradient, &[x]) if self.graph.node(x).op == Op::Factor(Factor::Eigenvalues) => {
+                self.form(x, t)
+            }
+            (Op::StopGradient, &[x]) => Form::call("stop", of(x)).transposed(t),
+            (Op::SymmetricFunction { order, columns }, args) => {
+                // The derivatives of f follow from f; its eigenvalues are held in any case.
+                let shown = |&(i, _): &(usize, &NodeId)| i == 1 || i > columns as usize;
+                let args: Vec<_> =
+                    args.iter().enumerate().filter(shown).map(|(_, &id)| self.form(id, false)).collect();
+                let name = match order {
+                    0 => "fun".to_owned(),
+                    1 => "Dfun".to_owned(),
+                    order => format!("D{}fun", digits(&order.to_string())),
+                };
+                Form::Call(name, args).transposed(t)
             }
             (Op::Det, &[x]) => Form::call("det", of(x)),
             (Op::LogDet, &[x]) => Form::LogDet(Box::new(of(x))),

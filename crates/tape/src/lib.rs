@@ -14,6 +14,7 @@
 //! ```
 
 mod arrange;
+mod contract;
 mod decompose;
 mod error;
 mod factor;
@@ -21,7 +22,9 @@ mod formula;
 mod graph;
 mod normal;
 mod op;
+mod reduce;
 mod shape;
+mod spectrum;
 mod structure;
 mod tape;
 mod var;

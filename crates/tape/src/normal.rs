@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// What is kept by a mask.
 const KEEP: Op = Op::Zip(Binary::Keep);
 
-type At = &'static Location<'static>;
+pub(crate) type At = &'static Location<'static>;
 
 /// A tape's contents. A result of `Err(i)` stands for the mistake `errors[i]`.
 #[derive(Default)]
@@ -187,7 +187,7 @@ impl Recorder {
     /// What decomposes a symmetric matrix reads one triangle, which says nothing about the other.
     fn check_symmetric(&mut self, op: Op, args: &[NodeId], at: At) -> Result<(), usize> {
         let unknown = |&&id: &&NodeId| self.graph.node(id).structure < Structure::Symmetric;
-        match args.iter().find(unknown) {
+        match args.first().filter(unknown) {
             Some(&id) if op.of_symmetric() => {
                 let operand = self.graph.summary(id);
                 Err(self.mistake(Error::NotSymmetric { op: op.name(), operand, location: at }))
@@ -216,7 +216,7 @@ impl Recorder {
         id
     }
 
-    fn intern(&mut self, op: Op, args: &[NodeId], shape: Shape, at: At) -> NodeId {
+    pub(crate) fn intern(&mut self, op: Op, args: &[NodeId], shape: Shape, at: At) -> NodeId {
         let key = (op, Args::from_slice(args), shape);
         if let Some(&id) = self.index.get(&key) {
             return id;
@@ -232,11 +232,11 @@ impl Recorder {
         id
     }
 
-    fn shape(&self, id: NodeId) -> Shape {
+    pub(crate) fn shape(&self, id: NodeId) -> Shape {
         self.graph.node(id).shape
     }
 
-    fn op(&self, id: NodeId) -> Op {
+    pub(crate) fn op(&self, id: NodeId) -> Op {
         self.graph.node(id).op
     }
 
@@ -287,7 +287,7 @@ impl Recorder {
 
     // ---- the normal form ---------------------------------------------------------------------------------
 
-    fn normal(&mut self, op: Op, args: &[NodeId], shape: Shape, at: At) -> NodeId {
+    pub(crate) fn normal(&mut self, op: Op, args: &[NodeId], shape: Shape, at: At) -> NodeId {
         match (op, args) {
             (Op::Scale(c), &[x]) => return self.scale(c.value(), x, at),
             (Op::ScaleBy, &[s, x]) => return self.scale_by(s, x, at),
@@ -333,6 +333,8 @@ impl Recorder {
                 _ if self.is_zero(x) || self.is_zero(mask) => Some(self.zeros(shape, at)),
                 _ => None,
             },
+            (Op::ColMax, &[x]) if self.shape(x).rows == 1 => Some(x),
+            (Op::ColArgmax, &[x]) if self.shape(x).rows == 1 => Some(self.ones(shape, at)),
             (Op::Norm, &[x]) if self.shape(x).is_empty() => Some(self.scalar(0.0, at)),
             (Op::Norm, &[x]) if self.is_scalar(x) => {
                 Some(self.normal(Op::Map(Function::Abs), args, shape, at))
@@ -350,6 +352,12 @@ impl Recorder {
             (Op::TriangularSolve { .. }, &[a, b]) if self.op(a) == Op::Identity => Some(b),
             (Op::TriangularSolve { unit: true, .. }, &[a, b]) if self.is_scalar(a) => Some(b),
             (Op::Cholesky, &[x]) if self.op(x) == Op::Identity => Some(x),
+            (Op::SymmetricFunction { order, columns }, args) => {
+                self.symmetric_function(order, columns, args, shape, at)
+            }
+            (Op::StopGradient, &[x]) => (self.op(x) == Op::StopGradient
+                || self.graph.node(x).args.is_empty() && !self.varies(x))
+            .then_some(x),
             (Op::Det, &[x]) if self.is_scalar(x) => Some(x),
             (Op::Det, &[x]) if self.op(x) == Op::Identity || self.shape(x).is_empty() => {
                 Some(self.scalar(1.0, at))
@@ -360,6 +368,11 @@ impl Recorder {
             _ => None,
         };
         rewritten.unwrap_or_else(|| self.intern(op, args, shape, at))
+    }
+
+    /// Whether this may be differentiated in.
+    fn varies(&self, id: NodeId) -> bool {
+        matches!(self.op(id), Op::Input(_) | Op::Symbol(_))
     }
 
     /// `f(…, c s X, …) = c s f(…, X, …)` in every multilinear slot, and `f(…, 0, …) = 0`.
@@ -587,7 +600,7 @@ impl Recorder {
     }
 
     fn matmul(&mut self, a: NodeId, b: NodeId, shape: Shape, at: At) -> Option<NodeId> {
-        if let Some(id) = self.selected_twice(a, b, at) {
+        if let Some(id) = self.selected_twice(a, b, at).or_else(|| self.spectral_product(a, b, shape, at)) {
             return Some(id);
         }
         let (op_a, op_b) = (self.op(a), self.op(b));

@@ -107,6 +107,10 @@ pub enum Op {
     LogSumExp,
     /// `exp aᵢⱼ / Σᵢ exp aᵢⱼ` in every column.
     Softmax,
+    /// The largest entry of every column.
+    ColMax,
+    /// 1 at the first of the largest entries of every column, 0 elsewhere.
+    ColArgmax,
     /// `a⁻¹`.
     Inverse,
     /// `a⁻¹ b`.
@@ -125,6 +129,17 @@ pub enum Op {
     /// An operation beside a spectrum `a`, the column of the eigenvalues or singular values of something: it looks
     /// whether some of them coincide.
     Spectral(Spectral),
+    /// A function of the symmetric `a` by its eigenvalues, `V Diag(f(λ)) Vᵀ`, and its Fréchet derivatives. Arguments: `a`; the
+    /// columns `f(λ)`, `f′(λ)`, `f″(λ)`, …, in which λ is held; the directions. Order k takes at least k + 1 columns; further
+    /// ones make it accurate where eigenvalues are close.
+    SymmetricFunction {
+        /// The order of the derivative.
+        order: u32,
+        /// The number of columns.
+        columns: u32,
+    },
+    /// `a`, held: it does not vary.
+    StopGradient,
     /// `det a`.
     Det,
     /// `log |det a|`.
@@ -354,6 +369,9 @@ impl Binary {
     }
 }
 
+/// Functions of symmetric matrices have derivatives up to this order: nobody has time for more of them.
+const HIGHEST_ORDER: u32 = 8;
+
 /// How an op depends on one of its arguments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Slot {
@@ -394,6 +412,8 @@ impl Op {
             Op::Zip(f) => f.name(),
             Op::LogSumExp => "log_sum_exp",
             Op::Softmax => "softmax",
+            Op::ColMax => "col_max",
+            Op::ColArgmax => "col_argmax",
             Op::Inverse => "inverse",
             Op::Solve => "solve",
             Op::TriangularSolve { upper: false, unit: false } => "solve_lower",
@@ -403,6 +423,8 @@ impl Op {
             Op::Cholesky => "cholesky",
             Op::Factor(factor) => factor.name(),
             Op::Spectral(spectral) => spectral.name(),
+            Op::SymmetricFunction { .. } => "symmetric_function",
+            Op::StopGradient => "stop_gradient",
             Op::Det => "det",
             Op::LogDet => "log_det",
             Op::Opaque { .. } => "function",
@@ -436,6 +458,8 @@ impl Op {
             Op::Map(Function::Exp),
             Op::LogSumExp,
             Op::Softmax,
+            Op::ColMax,
+            Op::ColArgmax,
             Op::Inverse,
             Op::Solve,
             Op::TriangularSolve { upper: false, unit: false },
@@ -452,6 +476,10 @@ impl Op {
         ops.extend(Binary::all().map(Op::Zip));
         ops.extend(Factor::all().map(Op::Factor));
         ops.extend(Spectral::all().map(Op::Spectral));
+        ops.push(Op::SymmetricFunction { order: 0, columns: 1 });
+        ops.push(Op::SymmetricFunction { order: 1, columns: 5 });
+        ops.push(Op::SymmetricFunction { order: 2, columns: 6 });
+        ops.push(Op::StopGradient);
         ops
     }
 
@@ -476,9 +504,12 @@ impl Op {
             | Op::Map(_)
             | Op::LogSumExp
             | Op::Softmax
+            | Op::ColMax
+            | Op::ColArgmax
             | Op::Inverse
             | Op::Cholesky
             | Op::Factor(_)
+            | Op::StopGradient
             | Op::Det
             | Op::LogDet => 1,
             Op::Add
@@ -491,6 +522,7 @@ impl Op {
             | Op::Solve
             | Op::TriangularSolve { .. }
             | Op::Spectral(_) => 2,
+            Op::SymmetricFunction { order, columns } => 1 + (columns as usize).saturating_add(order as usize),
             Op::Opaque { order, .. } => {
                 if order == 0 {
                     1
@@ -537,11 +569,17 @@ impl Op {
             | Op::Zip(_)
             | Op::LogSumExp
             | Op::Softmax
+            | Op::ColMax
+            | Op::ColArgmax
             | Op::Inverse
             | Op::Cholesky
             | Op::Factor(_)
+            | Op::StopGradient
             | Op::Det
             | Op::LogDet => Slot::Nonlinear,
+            Op::SymmetricFunction { columns, .. } => {
+                [Slot::Nonlinear, Slot::Multilinear][(slot > columns as usize) as usize]
+            }
         }
     }
 
@@ -550,10 +588,11 @@ impl Op {
         matches!(self, Op::Add | Op::Scale(_) | Op::Hadamard | Op::Quotient | Op::Map(_) | Op::Zip(_))
     }
 
-    /// Whether the argument has to be known to be symmetric.
+    /// Whether the first argument has to be known to be symmetric.
     pub const fn of_symmetric(self) -> bool {
         match self {
             Op::Cholesky => true,
+            Op::SymmetricFunction { .. } => true,
             Op::Factor(factor) => factor.of_symmetric(),
             _ => false,
         }
@@ -587,7 +626,7 @@ impl Op {
             | Op::Ones
             | Op::Selection(_)
             | Op::Triangle { .. } => Ok(a),
-            Op::Scale(_) | Op::Map(_) | Op::Softmax => Ok(a),
+            Op::Scale(_) | Op::Map(_) | Op::Softmax | Op::ColArgmax => Ok(a),
             Op::Add => same(a == b, "plus").map(|()| a),
             Op::Hadamard => same(a == b, "entrywise times").map(|()| a),
             Op::Quotient => same(a == b, "entrywise over").map(|()| a),
@@ -602,13 +641,30 @@ impl Op {
             Op::Reshape(shape) => Err(format!("{a} has not as many entries as {shape}")),
             Op::Inner => same(a == b, "inner product with").map(|()| Shape::SCALAR),
             Op::Norm => Ok(Shape::SCALAR),
-            Op::LogSumExp => Ok(Shape::new(1, a.cols)),
+            Op::LogSumExp | Op::ColMax => Ok(Shape::new(1, a.cols)),
             Op::Inverse | Op::Cholesky => square().map(|()| a),
             Op::Diagonal => square().map(|()| Shape::new(a.rows, 1)),
             Op::Diag if a.cols == 1 => Ok(Shape::new(a.rows, a.rows)),
             Op::Diag => Err(format!("a diagonal is a column, not {a}")),
             Op::Trace | Op::Det | Op::LogDet => square().map(|()| Shape::SCALAR),
             Op::Factor(factor) => factor.shape(a),
+            Op::StopGradient => Ok(a),
+            Op::SymmetricFunction { order, columns } => {
+                square()?;
+                if order > HIGHEST_ORDER {
+                    return Err(format!("there is no derivative of order {order}"));
+                }
+                if order >= columns {
+                    return Err(format!("{columns} columns do not suffice for order {order}"));
+                }
+                let column = Shape::new(a.rows, 1);
+                let mut others = args.iter().skip(1).enumerate();
+                let wanted = |i: usize| if i < columns as usize { column } else { a };
+                match others.find(|&(i, &other)| other != wanted(i)) {
+                    Some((i, other)) => Err(format!("{other} where a {} belongs", wanted(i))),
+                    None => Ok(a),
+                }
+            }
             Op::Spectral(_) if a.cols != 1 => Err(format!("a spectrum is a column, not {a}")),
             Op::Spectral(spectral) => spectral.shape(a.rows, b),
             Op::Solve | Op::TriangularSolve { .. } => {

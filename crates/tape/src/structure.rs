@@ -95,6 +95,12 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         Op::Hadamard if a >= Semidefinite => a.min(b).max(b.unsigned()),
         Op::Hadamard => a.min(b).unsigned(),
         Op::MatMul | Op::Solve => palindrome(graph, op, args),
+        Op::SymmetricFunction { order: 0, .. } => args.get(1).map_or(Symmetric, |&f| sign(graph, f)),
+        Op::SymmetricFunction { columns, .. } => {
+            let directions = args.iter().skip(1 + columns as usize);
+            directions.map(|&id| graph.node(id).structure).fold(Symmetric, Structure::min)
+        }
+        Op::StopGradient => a,
         Op::Inverse if a >= Semidefinite => Definite,
         Op::Inverse => a,
         Op::Diag | Op::Spectral(Spectral::Diag) => Symmetric,
@@ -128,6 +134,20 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         _ => General,
     };
     if shape.is_scalar() { known.max(Symmetric) } else { known }
+}
+
+/// What is known of a symmetric matrix whose eigenvalues are these values of a function.
+fn sign(graph: &Graph, values: NodeId) -> Structure {
+    let node = graph.node(values);
+    match node.op {
+        Op::Map(Function::Exp | Function::Softplus | Function::Sigmoid | Function::Cosh) => {
+            Structure::Definite
+        }
+        Op::Map(Function::Square | Function::Sqrt | Function::Abs | Function::Relu) => {
+            Structure::Semidefinite
+        }
+        _ => Structure::Symmetric,
+    }
 }
 
 /// Whether one is the transpose of the other.

@@ -128,7 +128,7 @@ impl<'t> Var<'t> {
     }
 
     #[track_caller]
-    fn unary(self, op: Op) -> Var<'t> {
+    pub(crate) fn unary(self, op: Op) -> Var<'t> {
         self.tape.record(op, &[self], Location::caller())
     }
 
@@ -138,7 +138,7 @@ impl<'t> Var<'t> {
     }
 
     #[track_caller]
-    fn ones(self, shape: Shape) -> Var<'t> {
+    pub(crate) fn ones(self, shape: Shape) -> Var<'t> {
         self.tape.ones(shape)
     }
 
@@ -271,7 +271,7 @@ impl<'t> Var<'t> {
 
     /// Division of a sum by its number of terms; 0/0 is NaN although the sum is a structural zero.
     #[track_caller]
-    fn over(self, count: f64) -> Var<'t> {
+    pub(crate) fn over(self, count: f64) -> Var<'t> {
         if count == 0.0 && self.id.is_ok() {
             let nan = self.tape.scalar(f64::NAN);
             return if self.shape().is_scalar() { nan } else { nan * self.ones(self.shape()) };

@@ -359,6 +359,10 @@ fn formulas_are_written_as_by_a_person() {
         ("(log |det S|) A", |on| on.S().log_det() * on.A()),
         ("softmax(S X)", |on| (on.S() * on.X()).softmax()),
         ("logsumexp(X)", |on| on.X().log_sum_exp()),
+        ("colmax(X)", |on| on.X().col_maxima()),
+        ("colmax(Xᵀ)ᵀ", |on| on.X().row_maxima()),
+        ("−colmax(−X)", |on| on.X().col_minima()),
+        ("argmax(X)", |on| on.X().col_argmax()),
         ("σ(S X)", |on| (on.S() * on.X()).sigmoid()),
         ("log cosh(A)", |on| on.A().log_cosh()),
         ("clamp(A, −1, 0.3)", |on| on.A().clamp(-1.0, 0.3)),
@@ -445,6 +449,8 @@ fn names_in_latex() {
         (r"S^{-\top}", |on| on.S().inv().t()),
         (r"\log \lvert \det S \rvert", |on| on.S().log_det()),
         (r"\operatorname{softmax}(X)", |on| on.X().softmax()),
+        (r"\operatorname{colmax}(X)", |on| on.X().col_maxima()),
+        (r"\operatorname{argmax}(X)", |on| on.X().col_argmax()),
         (r"\sigma(X)", |on| on.X().sigmoid()),
         (r"\tanh(X)", |on| on.X().tanh()),
         (r"\sqrt{X}", |on| on.X().sqrt()),
@@ -836,6 +842,10 @@ fn no_operator_panics() {
         unary.extend([a.row_sums(), a.col_sums(), a.row_means(), a.col_means(), a.det(), a.log_det()]);
         unary.extend([a.log_sum_exp(), a.softmax(), -a, 2.0 * a, a * 0.0, a / 2.0, 2.0 / a, a / 0.0]);
         unary.extend([a + 1.0, 1.0 + a, a - 1.0, 1.0 - a, a.repeat_cols(2), a.repeat_rows(2)]);
+        unary.extend([a.maximum(), a.row_minima(), a.row_argmax(), a.product(), a.row_products()]);
+        unary.extend([a.variance(1), a.col_variances(2), a.row_std_devs(0), a.standardize_cols(0.1)]);
+        unary.extend([a.norm_1(), a.norm_inf(), a.norm_max(), a.norm_p(1.5), a.norm_p(f64::NAN)]);
+        unary.extend([a.matrix_power(0), a.matrix_power(5), a.matrix_power(i32::MIN)]);
         unary.extend(Function::all().map(|f| a.map(f)));
         unary.into_iter().for_each(&mut see);
         for &b in &all {
@@ -845,8 +855,122 @@ fn no_operator_panics() {
                 .into_iter()
                 .for_each(&mut see);
             [a.max(b), a.atan2(b), a.keep(b), a.select(b, a)].into_iter().for_each(&mut see);
+            [a.quadratic_form(b), a.congruence(b), a.col_inner(b), a.row_inner(b), tape.multi_dot(&[a, b])]
+                .into_iter()
+                .for_each(&mut see);
             [a.add_col(b), a.add_row(b), a.mul_col(b), a.mul_row(b)].into_iter().for_each(&mut see);
         }
     }
     assert!(mistakes > 0);
+}
+
+// ---- calls with arguments that are not taken -------------------------------------------------------------
+
+#[test]
+fn what_a_call_does_not_take_is_told() {
+    let tape = Tape::new();
+    let on = On(&tape);
+    let (a, x, s, t) = (on.A(), on.X(), on.s(), on.t());
+    let line = line!() + 2;
+    let cases = [
+        (a.norm_p(0.5), "norm_p(0.5)", "p is 1 or larger"),
+        (a.norm_p(f64::NAN), "norm_p(NaN)", "p is 1 or larger"),
+        (tape.multi_dot(&[]), "multi_dot([])", "a product needs a factor"),
+        (
+            tape.einsum("ij,jk", &[a, x]),
+            "einsum(\"ij,jk\")",
+            "an arrow `->` stands before the indices of the result",
+        ),
+        (
+            tape.einsum("ij,jk->ik", &[a]),
+            "einsum(\"ij,jk->ik\")",
+            "there are indices for 2 operands, and 1 were given",
+        ),
+        (
+            tape.einsum("ij,jk,->ik", &[a, x, s]),
+            "einsum(\"ij,jk,->ik\")",
+            "there are one or two operands, not 3",
+        ),
+        (tape.einsum("->", &[]), "einsum(\"->\")", "there are indices for 1 operands, and 0 were given"),
+        (
+            tape.einsum("ij->ijk", &[a]),
+            "einsum(\"ij->ijk\")",
+            "the result would have 3 indices, and a matrix has two",
+        ),
+        (
+            tape.einsum("ij,kl->ikjl", &[a, x]),
+            "einsum(\"ij,kl->ikjl\")",
+            "the result would have 4 indices, and a matrix has two",
+        ),
+        (tape.einsum("ijk->i", &[a]), "einsum(\"ijk->i\")", "`ijk` has 3 indices, and a matrix two"),
+        (tape.einsum("ij->ii", &[a]), "einsum(\"ij->ii\")", "`i` stands twice behind the arrow"),
+        (tape.einsum("ij->k", &[a]), "einsum(\"ij->k\")", "`k` stands at no operand"),
+        (tape.einsum("i1->i", &[a]), "einsum(\"i1->i\")", "`1` is no index: those are letters"),
+        (tape.einsum("ij->i->j", &[a]), "einsum(\"ij->i->j\")", "`-` is no index: those are letters"),
+        (tape.einsum("ii->", &[a]), "einsum(\"ii->\")", "`i` counts 3 in `A` and 4 in `A`"),
+        (tape.einsum("ij,kj->ik", &[a, x]), "einsum(\"ij,kj->ik\")", "`j` counts 4 in `A` and 5 in `X`"),
+        (tape.einsum("i->i", &[a]), "einsum(\"i->i\")", "`i` is for a column, and `A` is 3×4"),
+        (tape.einsum(",->", &[s * t, a]), "einsum(\",->\")", "`` is for a 1×1, and `A` is 3×4"),
+    ];
+    let last = line!();
+    for (var, wanted, told) in cases {
+        let error = var.check().unwrap_err();
+        let text = error.to_string();
+        let Error::Argument { call, problem, location } = error else { panic!("{text}") };
+        assert_eq!((call.as_str(), problem.as_str()), (wanted, told));
+        assert!(location.file() == file!() && (line..last).contains(&location.line()), "{text}");
+        assert_eq!(text, format!("{wanted}: {told} ({location})"));
+    }
+    let error = a.matrix_power(2).check().unwrap_err();
+    assert!(matches!(&error, Error::Shape { op: "matrix_power", .. }), "{error}");
+    assert!(error.to_string().starts_with("A: 3×4 is not square ("), "{error}");
+    assert!(matches!(tape.multi_dot(&[x, a]).check(), Err(Error::Shape { op: "*", .. })));
+    // A mistake made before is the one that is told.
+    let first = a * a;
+    for later in [
+        tape.einsum("ij->k", &[first]),
+        tape.multi_dot(&[a, first]),
+        first.norm_p(0.5),
+        first.norm_1(),
+        first.matrix_power(0),
+        first.product(),
+        first.variance(1),
+    ] {
+        assert_eq!(later.check().unwrap_err(), first.check().unwrap_err());
+    }
+    let other = Tape::new();
+    for foreign in [other.einsum("ij->ji", &[a]), other.multi_dot(&[a])] {
+        assert!(matches!(foreign.check(), Err(Error::ForeignVar { .. })));
+    }
+}
+
+#[test]
+fn sums_by_indices_are_written_as_products() {
+    let tape = Tape::new();
+    let on = On(&tape);
+    let (a, b, x, s, v) = (on.A(), on.B(), on.X(), on.S(), on.x());
+    let cases = [
+        (tape.einsum("ij->ji", &[a]), "Aᵀ"),
+        (tape.einsum("ij,jk->ik", &[a, x]), "A X"),
+        (tape.einsum(" ij , jk -> ki ", &[a, x]), "Xᵀ Aᵀ"),
+        (tape.einsum("ij,kj->ik", &[a, b]), "A Bᵀ"),
+        (tape.einsum("ij,ij->", &[a, b]), "⟨A, B⟩"),
+        (tape.einsum("ij,ij->ij", &[a, b]), "A ∘ B"),
+        (tape.einsum("ij,ij->ji", &[a, b]), "Aᵀ ∘ Bᵀ"),
+        (tape.einsum("ij,j->i", &[a, v]), "A x"),
+        (tape.einsum("ij,j->i", &[a, v.t()]), "A x"),
+        (tape.einsum("i,j->ij", &[v, v]), "x xᵀ"),
+        (tape.einsum("i,i->", &[v, v]), "‖x‖²"),
+        (tape.einsum("ii->", &[s]), "tr(S)"),
+        (tape.einsum("ii->i", &[s]), "diag(S)"),
+        (tape.einsum("αβ->", &[a]), "sum(A)"),
+        (tape.einsum(",ij->ij", &[on.s(), a]), "s A"),
+        (s.quadratic_form(v), "xᵀ S x"),
+        (s.congruence(a), "A S Aᵀ"),
+        (tape.multi_dot(&[a, s, v]), "A S x"),
+        (s.matrix_power(-2), "S⁻¹ S⁻¹"),
+    ];
+    for (var, wanted) in cases {
+        assert_eq!(var.to_string(), wanted);
+    }
 }

@@ -84,7 +84,7 @@ pub(crate) fn largest<T: Scalar>(a: MatRef<'_, T>) -> T {
     for j in 0..a.ncols() {
         for i in 0..a.nrows() {
             let x = a[(i, j)].abs();
-            if !(x <= largest) {
+            if x > largest || !x.is_finite() {
                 largest = x;
             }
             if !largest.is_finite() {

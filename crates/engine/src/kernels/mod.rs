@@ -16,6 +16,7 @@ pub(crate) mod small;
 pub(crate) mod spectrum;
 pub(crate) mod svd;
 pub(crate) mod symmetric;
+pub(crate) mod symmetric_function;
 pub(crate) mod tile;
 pub(crate) mod transpose;
 pub(crate) mod triangles;

@@ -348,3 +348,57 @@ fn column_sum<T: Scalar>(total: &mut Total<T>, tile: Tile, part: &[T]) -> T {
     total.add(block_sum(part));
     total.value()
 }
+
+/// The largest of some numbers, the first NaN if there is one, −∞ if there is no number.
+struct Largest<'a, T>(&'a [T]);
+
+impl<T: Scalar> Loop for Largest<'_, T> {
+    type Output = T;
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) -> T {
+        let unordered = self.0.iter().fold(false, |any, &x| any | is_nan(x));
+        if unordered { T::from_f64(f64::NAN) } else { largest(self.0) }
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::eq_op)] // What a NaN is.
+fn is_nan<T: Scalar>(x: T) -> bool {
+    x != x
+}
+
+/// Walks over the columns by [tiles](Tile::columns), and tells of each column the index and the value of the first of
+/// its largest entries. A NaN counts as the largest.
+fn maxima<T: Scalar>(a: MatRef<'_, T>, mut note: impl FnMut(usize, usize, T)) {
+    let mut block = [T::default(); BLOCK];
+    let (mut index, mut max) = (0, T::default());
+    for tile in Tile::columns(Shape::new(a.nrows(), a.ncols())) {
+        let block = &mut block[..tile.len()];
+        gather(a, tile, block);
+        for (j, part) in (tile.j..).zip(block.chunks_exact(tile.rows)) {
+            let of_part = vector::run(Largest(part));
+            if tile.i == 0 || of_part > max || is_nan(of_part) && !is_nan(max) {
+                let first = part.iter().position(|&x| x == of_part || is_nan(x)).unwrap_or(0);
+                (index, max) = (tile.i + first, of_part);
+            }
+            if tile.i + tile.rows == a.nrows() {
+                note(j, index, max);
+            }
+        }
+    }
+}
+
+/// `maxᵢ aᵢⱼ`, −∞ of an empty column.
+pub(crate) fn col_max<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>) {
+    if a.nrows() == 0 {
+        dst.fill(T::from_f64(f64::NEG_INFINITY));
+    }
+    maxima(a, |j, _, max| dst[(0, j)] = max);
+}
+
+/// 1 at the first of the largest entries of every column, 0 elsewhere.
+pub(crate) fn col_argmax<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>) {
+    dst.fill(T::default());
+    maxima(a, |j, index, _| dst[(index, j)] = T::from_f64(1.0));
+}

@@ -39,6 +39,25 @@ pub(crate) const CASES: &[Case] = &[
             vectors * values.exp().diag() * vectors.t() + a
         })
     }),
+    case("a function of a symmetric matrix", |t, d| symmetric(t, d, |a| a.symmetric_function(|x| x.exp()))),
+    case("functions of symmetric matrices", |t, d| {
+        symmetric(t, d, |a| {
+            let b = a.symmetric_function(|x| (x.square() + 1.0).ln().sin() - x.tanh());
+            b * (a * b).symmetrize().symmetric_function(|x| x.sigmoid())
+        })
+    }),
+    case("derivatives of a function of a symmetric matrix", |t, (m, _, _)| {
+        let (a, b, c) = (t.symmetric("A", m), t.input("B", (m, m)), t.input("C", (m, m)));
+        let along = |y, e| jvp(y, &[(a, e)]).unwrap();
+        let f = a.symmetric_function(|x| x.exp());
+        (along(along(f, b.symmetrize()), c.symmetrize()) + along(f, c), vec![a, b, c])
+    }),
+    case("a spectral product", |t, d| {
+        symmetric(t, d, |a| {
+            let (values, vectors) = a.eigen();
+            vectors * (values.tanh() + 2.0 * values.square()).diag() * vectors.t()
+        })
+    }),
     case("gaps", |t, (m, _, _)| {
         let (spectrum, b) = (t.input("s", (m, 1)), t.input("B", (m, m)));
         // As far apart as the positions are.

@@ -9,6 +9,7 @@ mod algebra;
 mod elementwise;
 mod factors;
 mod opaque;
+mod products;
 mod reductions;
 mod solves;
 mod structure;
@@ -99,10 +100,18 @@ fn run<T: Scalar>(case: &Case) -> Vec<String> {
 }
 
 fn all() -> Vec<&'static Case> {
-    [algebra::CASES, elementwise::CASES, factors::CASES, reductions::CASES, solves::CASES, structure::CASES]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        algebra::CASES,
+        elementwise::CASES,
+        factors::CASES,
+        products::CASES,
+        reductions::CASES,
+        solves::CASES,
+        structure::CASES,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn assert_all<T: Scalar>() {

@@ -137,7 +137,7 @@ fn beside_ldl<'t>(l: Var<'t>, e: Var<'t>) -> Var<'t> {
 }
 
 /// Where values coincide does not vary.
-fn nothing<'t>(at: &At<'_, 't>, _: Var<'t>) -> Var<'t> {
+pub(super) fn nothing<'t>(at: &At<'_, 't>, _: Var<'t>) -> Var<'t> {
     at.y.tape().zeros(at.y.shape())
 }
 

@@ -15,6 +15,7 @@ mod factors;
 mod opaque;
 mod reductions;
 mod solves;
+mod spectrum;
 
 use pullback_tape::{Op, Var};
 
@@ -85,6 +86,8 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::Norm => &reductions::NORM,
         Op::LogSumExp => &reductions::LOG_SUM_EXP,
         Op::Softmax => &reductions::SOFTMAX,
+        Op::ColMax => &reductions::COL_MAX,
+        Op::ColArgmax => &reductions::COL_ARGMAX,
         Op::Map(_) => &elementwise::MAP,
         Op::Zip(f) => elementwise::zip(f),
         Op::Inverse => &solves::INVERSE,
@@ -93,6 +96,8 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::Cholesky => &solves::CHOLESKY,
         Op::Factor(factor) => factors::factor(factor),
         Op::Spectral(spectral) => factors::spectral(spectral),
+        Op::SymmetricFunction { .. } => &spectrum::SYMMETRIC_FUNCTION,
+        Op::StopGradient => &spectrum::STOP_GRADIENT,
         Op::Det => &solves::DET,
         Op::LogDet => &solves::LOG_DET,
         Op::Opaque { .. } => &opaque::OPAQUE,
@@ -102,6 +107,12 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
 /// The rule for argument `slot`.
 pub(crate) fn rule(op: Op, slot: usize) -> Option<Rule> {
     let rules = rules(op);
+    let slot = match op {
+        // One rule for all columns, and one for all directions.
+        Op::SymmetricFunction { columns, .. } if slot > columns as usize => 2,
+        Op::SymmetricFunction { .. } => slot.min(1),
+        _ => slot,
+    };
     rules.get(slot).or(rules.last()).copied()
 }
 

@@ -25,3 +25,10 @@ pub(super) const SOFTMAX: [Rule; 1] = [Frechet(|at, e| {
     let s_e = at.y.hadamard(e);
     s_e - at.y.mul_row(s_e.col_sums())
 })];
+
+/// `maxᵢ Aᵢⱼ`: `D[ε] = 𝟏ᵀ (argmax(A) ∘ ε)`, the tangent of the largest entry. Where several are equal, that of the first: a
+/// subgradient.
+pub(super) const COL_MAX: [Rule; 1] = [Frechet(|at, e| at.a.col_argmax().hadamard(e).col_sums())];
+
+/// `argmax(A)`: `D[ε] = 0`, but for where the two largest entries of a column are equal.
+pub(super) const COL_ARGMAX: [Rule; 1] = [Frechet(|_, e| 0.0 * e)];

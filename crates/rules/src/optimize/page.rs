@@ -265,7 +265,7 @@ impl<'t> Page<'t> {
                 }
                 // What was known to be symmetric, as it was written, may not look so any more.
                 let unknown = |arg: &Var<'t>| arg.structure() == Structure::General;
-                if node.op.of_symmetric() && args.iter().any(unknown) {
+                if node.op.of_symmetric() && args.first().is_some_and(unknown) {
                     return var;
                 }
                 self.tape.apply(node.op, &args)
