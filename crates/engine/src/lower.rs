@@ -14,7 +14,7 @@ use crate::plan::{
 };
 use crate::routine::{Decomposition, Routine};
 use crate::{homes, parallel, recompute};
-use pullback_tape::{Graph, Indices, Node, NodeId, Op, Shape, Structure};
+use pullback_tape::{Factor, Graph, Indices, Node, NodeId, Op, Shape, Structure};
 use smallvec::smallvec;
 use std::collections::HashMap;
 
@@ -619,7 +619,13 @@ impl<'g> Lowering<'g> {
             }
             (Op::Factor(factor), &[a]) => {
                 let (decomposition, start) = Decomposition::of(factor, self.node(a).shape);
+                let of = self.node(a).shape;
                 let a = self.decomposed(decomposition, a, id);
+                if factor == Factor::PseudoInverse {
+                    let routine = Routine::PseudoInverse(of);
+                    let kernel = Kernel::Routine { routine, args: smallvec![a] };
+                    return plain(self.emit(id, shape, kernel));
+                }
                 plain(self.emit(id, shape, Kernel::Part { a, start }))
             }
             (Op::StopGradient, &[x]) => self.value(x),

@@ -15,6 +15,8 @@ pub(crate) enum Routine {
     /// All factors of a matrix, one behind the other in a column.
     Decompose(Decomposition),
     Spectral(Spectral),
+    /// The pseudo-inverse of a matrix of this shape, from its singular values and vectors.
+    PseudoInverse(Shape),
     /// With the eigenvalues and eigenvectors in the place of the matrix.
     SymmetricFunction {
         order: u32,
@@ -46,7 +48,7 @@ impl Decomposition {
         match factor {
             Factor::Eigenvalues => (Decomposition::Eigen, 0),
             Factor::Eigenvectors => (Decomposition::Eigen, m),
-            Factor::SingularValues => (Decomposition::Svd, 0),
+            Factor::SingularValues | Factor::PseudoInverse => (Decomposition::Svd, 0),
             Factor::LeftVectors => (Decomposition::Svd, k),
             Factor::RightVectors => (Decomposition::Svd, k + m * k),
             Factor::Orthonormal => (Decomposition::Qr, 0),
@@ -90,6 +92,7 @@ impl Routine {
             Routine::Decompose(Decomposition::Lu) => "LU with its factors",
             Routine::Decompose(Decomposition::Ldl) => "LDLᵀ",
             Routine::Spectral(_) => "beside a spectrum",
+            Routine::PseudoInverse(_) => "pseudo-inverse",
             Routine::SymmetricFunction { order: 0, .. } => "function",
             Routine::SymmetricFunction { .. } => "derivative of a function",
             Routine::ColMax => "maximum",
@@ -101,7 +104,7 @@ impl Routine {
         match self {
             Routine::Decompose(_) => Kind::Factorization,
             Routine::Spectral(_) => Kind::Elementwise,
-            Routine::SymmetricFunction { .. } => Kind::Product,
+            Routine::SymmetricFunction { .. } | Routine::PseudoInverse(_) => Kind::Product,
             Routine::ColMax | Routine::ColArgmax => Kind::Reduction,
         }
     }
@@ -128,6 +131,7 @@ impl Routine {
             Routine::Decompose(Decomposition::Lu) => times(2, [rows; 3]) / 3,
             Routine::Decompose(Decomposition::Ldl) => times(1, [rows; 3]) / 3,
             Routine::Spectral(_) => times(2, [rows, cols, 1]),
+            Routine::PseudoInverse(Shape { rows, cols }) => times(2, [rows, cols, rows.min(cols)]),
             Routine::SymmetricFunction { order: 0, .. } => times(1, [rows; 3]),
             // Four products for the first direction, two for each of the others, and the divided differences.
             Routine::SymmetricFunction { order, .. } => {
@@ -147,6 +151,7 @@ impl Routine {
             Routine::Decompose(Decomposition::Qr) => qr::qr_scratch::<T>(rows, cols),
             Routine::Decompose(Decomposition::Lu) => triangles::lu_scratch::<T>(rows),
             Routine::Decompose(Decomposition::Ldl) => triangles::ldl_scratch::<T>(rows),
+            Routine::PseudoInverse(Shape { rows, cols }) => svd::pseudo_inverse_scratch::<T>(rows, cols),
             Routine::SymmetricFunction { order, .. } => {
                 let n = args.last().map_or(0, |last| last.rows);
                 symmetric_function::scratch::<T>(n, order as usize)
@@ -174,6 +179,10 @@ impl Routine {
                 Ok(())
             }
             (Routine::Decompose(Decomposition::Ldl), &[a]) => triangles::ldl(dst, a, stack),
+            (Routine::PseudoInverse(Shape { rows, cols }), &[factors]) => {
+                svd::pseudo_inverse(dst, factors, rows, cols, stack);
+                Ok(())
+            }
             (Routine::Spectral(spectral), &[spectrum, x]) => {
                 kernels::spectrum::spectral(dst, spectral, spectrum, x)
             }

@@ -134,6 +134,25 @@ fn singular_values_and_vectors() {
     });
 }
 
+/// Penrose's four conditions, of matrices of all ranks.
+#[test]
+fn pseudo_inverses() {
+    in_both(|double| {
+        for a in matrices() {
+            let all = either(double, &a, false, &|a| vec![a.pseudo_inverse(), a.singular_values()]).unwrap();
+            let [x, s] = &all[..] else { panic!() };
+            assert_eq!(x.shape(), (a.ncols(), a.nrows()));
+            // Rounding errors of the matrix grow by its condition.
+            let condition = 1.0 + size(x) * size(s) * (a.nrows() + a.ncols()) as f64;
+            close(double, &(&a * x * &a), &a, condition * (1.0 + size(&a)), "A X A");
+            close(double, &(x * &a * x), x, condition * (1.0 + size(x)), "X A X");
+            for y in [&a * x, x * &a] {
+                close(double, &y, &y.transpose().to_owned(), condition, "symmetric");
+            }
+        }
+    });
+}
+
 /// Entries near the ends of the range of numbers do no harm.
 #[test]
 fn singular_values_of_what_is_large_or_small() {

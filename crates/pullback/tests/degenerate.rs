@@ -174,3 +174,34 @@ fn norms_are_what_they_are_called() {
         assert!((value - wanted).abs() < 1e-14 * wanted, "{value} {wanted}");
     }
 }
+
+/// Along matrices of the same rank the pseudo-inverse has a derivative, though the rank is not full.
+#[test]
+fn the_pseudo_inverse_has_a_derivative_where_the_rank_stays() {
+    let tape = Tape::new();
+    let (x, y) = (tape.input("X", (5, 2)), tape.input("Y", (2, 4)));
+    let product = (x * y).pseudo_inverse();
+    let (at_x, at_y) = (check::random::<f64>(5, 2, 1), check::random::<f64>(2, 4, 2));
+    let bound = [("X", at_x.as_ref()), ("Y", at_y.as_ref())];
+    for variable in [x, y] {
+        let report = check::taylor(product, variable, &bound).unwrap();
+        assert!(report.passes(), "{report}");
+    }
+}
+
+/// What divides by a triangle says where it is singular.
+#[test]
+fn gradients_of_triangular_factors_of_singular_matrices_are_errors() {
+    let a = check::random::<f64>(4, 2, 1) * check::random::<f64>(2, 4, 2);
+    type Loss = for<'t> fn(&'t Tape, Var<'t>) -> Var<'t>;
+    let losses: [(Loss, &str); 3] = [
+        (|t, a| a.qr().0.inner(weights(t, a.shape())), "R(A)"),
+        (|t, a| a.qr().1.inner(weights(t, a.shape())), "R(A)"),
+        (|t, a| a.lu().1.inner(weights(t, a.shape())), "lu.U(A)"),
+    ];
+    for (loss, of) in losses {
+        let error = gradient_at(&a, &loss).unwrap_err();
+        let Error::Engine(EngineError::Singular { pivot: 2, .. }) = &error else { panic!("{error}") };
+        assert!(error.to_string().contains(of), "{error}");
+    }
+}

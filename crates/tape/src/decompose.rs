@@ -62,6 +62,21 @@ impl<'t> Var<'t> {
         (self.left_vectors(), self.singular_values(), self.right_vectors())
     }
 
+    /// The pseudo-inverse A⁺ of Moore and Penrose of an m×n matrix, n×m: `V Diag(σ⁺) Uᵀ`, where a singular value of no more than
+    /// max(m, n) rounding errors of the largest counts as 0, and σ⁺ is 1/σ of the others. O(mnk). `A⁺ B` is, of all X that
+    /// minimize `‖A X − B‖`, the smallest; where the rank is full, [`least_squares`](Self::least_squares) finds it faster.
+    ///
+    /// # Derivative
+    /// `−A⁺ ε A⁺ + A⁺ A⁺ᵀ εᵀ (I − A A⁺) + (I − A⁺ A) εᵀ A⁺ᵀ A⁺` where the rank stays the same (Golub & Pereyra, SIAM J. Numer.
+    /// Anal. 10, 1973). Where the rank is not full, it is the derivative along the matrices of this rank.
+    ///
+    /// # Errors
+    /// (when run) no convergence.
+    #[track_caller]
+    pub fn pseudo_inverse(self) -> Var<'t> {
+        self.factor(Factor::PseudoInverse)
+    }
+
     /// The nuclear norm `Σ σᵢ`, 1×1.
     ///
     /// # Derivative

@@ -16,6 +16,8 @@ pub enum Factor {
     LeftVectors,
     /// The matrix V of orthonormal right singular vectors, n×min(m, n).
     RightVectors,
+    /// The pseudo-inverse of Moore and Penrose of an m×n matrix, n×m, by its singular values.
+    PseudoInverse,
     /// The matrix Q of orthonormal columns of an m×n matrix with m ≥ n, m×n, `A = Q R`.
     Orthonormal,
     /// The upper triangle R with a diagonal that is not negative, n×n.
@@ -41,6 +43,7 @@ impl Factor {
             Factor::SingularValues => "singular values",
             Factor::LeftVectors => "left singular vectors",
             Factor::RightVectors => "right singular vectors",
+            Factor::PseudoInverse => "pseudo-inverse",
             Factor::Orthonormal => "Q of QR",
             Factor::Triangular => "R of QR",
             Factor::Permutation => "permutation of LU",
@@ -58,6 +61,7 @@ impl Factor {
             Factor::Eigenvectors | Factor::RightVectors => "V",
             Factor::SingularValues => "sv",
             Factor::LeftVectors => "U",
+            Factor::PseudoInverse => "pinv",
             Factor::Orthonormal => "Q",
             Factor::Triangular => "R",
             Factor::Permutation => "lu.P",
@@ -76,6 +80,7 @@ impl Factor {
             Factor::SingularValues,
             Factor::LeftVectors,
             Factor::RightVectors,
+            Factor::PseudoInverse,
             Factor::Orthonormal,
             Factor::Triangular,
             Factor::Permutation,
@@ -108,6 +113,7 @@ impl Factor {
             Factor::SingularValues => Ok(Shape::new(least, 1)),
             Factor::LeftVectors => Ok(Shape::new(a.rows, least)),
             Factor::RightVectors => Ok(Shape::new(a.cols, least)),
+            Factor::PseudoInverse => Ok(a.transposed()),
         }
     }
 }

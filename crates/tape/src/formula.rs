@@ -331,6 +331,7 @@ impl Page<'_> {
                 product(if t { vec![rhs, left] } else { vec![left, rhs] })
             }
             (Op::Cholesky, &[x]) => Form::call("chol", of(x)).transposed(t),
+            (Op::Factor(Factor::PseudoInverse), &[x]) => of(x).power(Exponent::Pseudo).transposed(t),
             (Op::Factor(factor), &[x]) => Form::call(factor.symbol(), of(x)).transposed(t),
             (Op::Spectral(op), &[spectrum, x]) => {
                 if op == Spectral::Columns {

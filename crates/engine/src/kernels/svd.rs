@@ -6,11 +6,12 @@ use crate::Scalar;
 use crate::failure::Failure;
 use faer::diag::DiagMut;
 use faer::dyn_stack::{MemStack, StackReq};
+use faer::linalg::matmul::matmul;
 use faer::linalg::svd::{self, ComputeSvdVectors};
 use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
 use faer::mat::AsMatMut;
-use faer::prelude::ReborrowMut;
-use faer::{ColMut, MatMut, MatRef, Par};
+use faer::prelude::{Reborrow, ReborrowMut};
+use faer::{Accum, ColMut, MatMut, MatRef, Par};
 
 pub(crate) fn svd_scratch<T: Scalar>(m: usize, n: usize) -> StackReq {
     if m.min(n) == 0 {
@@ -75,4 +76,41 @@ pub(crate) fn svd<T: Scalar>(
         }
     }
     Ok(())
+}
+
+pub(crate) fn pseudo_inverse_scratch<T: Scalar>(m: usize, n: usize) -> StackReq {
+    temp_mat_scratch::<T>(n, m.min(n))
+}
+
+/// `V Diag(σ⁺) Uᵀ`, from the singular values and vectors of an m×n matrix as they come from [`svd`]. Singular values of no more
+/// than max(m, n) rounding errors of the largest count as 0.
+pub(crate) fn pseudo_inverse<T: Scalar>(
+    mut dst: MatMut<'_, T>,
+    factors: MatRef<'_, T>,
+    m: usize,
+    n: usize,
+    stack: &mut MemStack,
+) {
+    let k = m.min(n);
+    let numbers = if k == 0 { None } else { factors.col(0).try_as_col_major() };
+    let Some(numbers) = numbers.map(|column| column.as_slice()) else {
+        dst.fill(T::default());
+        return;
+    };
+    let (values, vectors) = numbers.split_at(k);
+    let (u, v) = vectors.split_at(m * k);
+    let u = MatRef::from_column_major_slice(u, m, k);
+    let v = MatRef::from_column_major_slice(v, n, k);
+    let cutoff = T::from_f64(m.max(n) as f64) * T::EPSILON * values[0];
+    let (mut scaled, _) = temp_mat_zeroed::<T, _, _>(n, k, stack);
+    let mut scaled = scaled.as_mat_mut();
+    for (j, &value) in values.iter().enumerate() {
+        // A NaN passes through.
+        let vanishes = value <= cutoff;
+        for i in 0..n {
+            scaled[(i, j)] = if vanishes { T::default() } else { v[(i, j)] / value };
+        }
+    }
+    matmul(dst.rb_mut(), Accum::Replace, scaled.rb(), u.transpose(), T::from_f64(1.0), Par::Seq);
+    registers::release();
 }

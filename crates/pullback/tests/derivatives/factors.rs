@@ -78,6 +78,12 @@ pub(crate) const CASES: &[Case] = &[
             u * s.tanh().diag() * v.t() + a
         })
     }),
+    Case {
+        name: "pseudo-inverse",
+        domain: Domain::Invertible,
+        shapes: SHAPES,
+        build: |t, d| rectangular(t, d, |a| a.pseudo_inverse()),
+    },
     any("norms of singular values", |t, d| {
         rectangular(t, d, |a| {
             a.nuclear_norm() + a.spectral_norm() + a.schatten_norm(3.0).square() + a.schatten_norm(1.5)

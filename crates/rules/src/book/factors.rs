@@ -11,6 +11,7 @@ pub(super) fn factor(factor: Factor) -> &'static [Rule] {
         Factor::SingularValues => &SINGULAR_VALUES,
         Factor::LeftVectors => &LEFT_VECTORS,
         Factor::RightVectors => &RIGHT_VECTORS,
+        Factor::PseudoInverse => &PSEUDO_INVERSE,
         Factor::Orthonormal => &ORTHONORMAL,
         Factor::Triangular => &TRIANGULAR,
         Factor::Permutation => &PERMUTATION,
@@ -80,6 +81,14 @@ fn away<'t>(u: Var<'t>, s: Var<'t>, x: Var<'t>) -> Var<'t> {
     let x = beside(Spectral::Columns, s, x);
     x - u * (u.t() * x)
 }
+
+/// `A⁺`: `D[ε] = −A⁺ ε A⁺ + A⁺ A⁺ᵀ εᵀ (I − A A⁺) + (I − A⁺ A) εᵀ A⁺ᵀ A⁺` where the rank stays the same. [Golub & Pereyra, SIAM
+/// J. Numer. Anal. 10 (1973) 413]
+const PSEUDO_INVERSE: [Rule; 1] = [Frechet(|at, e| {
+    let (a, y) = (at.a, at.y);
+    let (left, right) = (y * y.t() * e.t(), e.t() * y.t() * y);
+    left - left * a * y + (right - y * a * right) - y * e * y
+})];
 
 /// `Q` of A: `D[ε] = ε R⁻¹ − Q N` with `N = triu(M) + tril(M, −1)ᵀ` and `M = Qᵀ ε R⁻¹`, from the derivative of `A = Q R`: `Qᵀ Q̇`
 /// is skew and `N = Ṙ R⁻¹` upper triangular. [Walter & Lehmann, arXiv:1001.1654; Roberts & Roberts, arXiv:2009.10071]
