@@ -14,7 +14,7 @@ use crate::plan::{
 };
 use crate::routine::{Decomposition, Routine};
 use crate::{homes, parallel, recompute};
-use pullback_tape::{Factor, Graph, Indices, Node, NodeId, Op, Shape, Structure};
+use pullback_tape::{Graph, Indices, Node, NodeId, Op, Shape, Structure};
 use smallvec::smallvec;
 use std::collections::HashMap;
 
@@ -621,8 +621,7 @@ impl<'g> Lowering<'g> {
                 let (decomposition, start) = Decomposition::of(factor, self.node(a).shape);
                 let of = self.node(a).shape;
                 let a = self.decomposed(decomposition, a, id);
-                if factor == Factor::PseudoInverse {
-                    let routine = Routine::PseudoInverse(of);
+                if let Some(routine) = Routine::of_factors(factor, of) {
                     let kernel = Kernel::Routine { routine, args: smallvec![a] };
                     return plain(self.emit(id, shape, kernel));
                 }

@@ -17,6 +17,8 @@ pub(crate) enum Routine {
     Spectral(Spectral),
     /// The pseudo-inverse of a matrix of this shape, from its singular values and vectors.
     PseudoInverse(Shape),
+    /// The polar factor, the same way.
+    Polar(Shape),
     /// With the eigenvalues and eigenvectors in the place of the matrix.
     SymmetricFunction {
         order: u32,
@@ -48,7 +50,8 @@ impl Decomposition {
         match factor {
             Factor::Eigenvalues => (Decomposition::Eigen, 0),
             Factor::Eigenvectors => (Decomposition::Eigen, m),
-            Factor::SingularValues | Factor::PseudoInverse => (Decomposition::Svd, 0),
+            Factor::SingularValues => (Decomposition::Svd, 0),
+            Factor::PseudoInverse | Factor::Polar => (Decomposition::Svd, 0),
             Factor::LeftVectors => (Decomposition::Svd, k),
             Factor::RightVectors => (Decomposition::Svd, k + m * k),
             Factor::Orthonormal => (Decomposition::Qr, 0),
@@ -83,6 +86,15 @@ impl Routine {
         }
     }
 
+    /// The routine that computes a factor of a matrix of this shape from its decomposition, if it is no part of that.
+    pub(crate) fn of_factors(factor: Factor, shape: Shape) -> Option<Routine> {
+        match factor {
+            Factor::PseudoInverse => Some(Routine::PseudoInverse(shape)),
+            Factor::Polar => Some(Routine::Polar(shape)),
+            _ => None,
+        }
+    }
+
     /// What it is called in a listing.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -93,6 +105,7 @@ impl Routine {
             Routine::Decompose(Decomposition::Ldl) => "LDLᵀ",
             Routine::Spectral(_) => "beside a spectrum",
             Routine::PseudoInverse(_) => "pseudo-inverse",
+            Routine::Polar(_) => "polar factor",
             Routine::SymmetricFunction { order: 0, .. } => "function",
             Routine::SymmetricFunction { .. } => "derivative of a function",
             Routine::ColMax => "maximum",
@@ -104,7 +117,9 @@ impl Routine {
         match self {
             Routine::Decompose(_) => Kind::Factorization,
             Routine::Spectral(_) => Kind::Elementwise,
-            Routine::SymmetricFunction { .. } | Routine::PseudoInverse(_) => Kind::Product,
+            Routine::SymmetricFunction { .. } | Routine::PseudoInverse(_) | Routine::Polar(_) => {
+                Kind::Product
+            }
             Routine::ColMax | Routine::ColArgmax => Kind::Reduction,
         }
     }
@@ -131,7 +146,9 @@ impl Routine {
             Routine::Decompose(Decomposition::Lu) => times(2, [rows; 3]) / 3,
             Routine::Decompose(Decomposition::Ldl) => times(1, [rows; 3]) / 3,
             Routine::Spectral(_) => times(2, [rows, cols, 1]),
-            Routine::PseudoInverse(Shape { rows, cols }) => times(2, [rows, cols, rows.min(cols)]),
+            Routine::PseudoInverse(Shape { rows, cols }) | Routine::Polar(Shape { rows, cols }) => {
+                times(2, [rows, cols, rows.min(cols)])
+            }
             Routine::SymmetricFunction { order: 0, .. } => times(1, [rows; 3]),
             // Four products for the first direction, two for each of the others, and the divided differences.
             Routine::SymmetricFunction { order, .. } => {
@@ -156,7 +173,9 @@ impl Routine {
                 let n = args.last().map_or(0, |last| last.rows);
                 symmetric_function::scratch::<T>(n, order as usize)
             }
-            Routine::Spectral(_) | Routine::ColMax | Routine::ColArgmax => StackReq::EMPTY,
+            Routine::Polar(_) | Routine::Spectral(_) | Routine::ColMax | Routine::ColArgmax => {
+                StackReq::EMPTY
+            }
         }
     }
 
@@ -181,6 +200,10 @@ impl Routine {
             (Routine::Decompose(Decomposition::Ldl), &[a]) => triangles::ldl(dst, a, stack),
             (Routine::PseudoInverse(Shape { rows, cols }), &[factors]) => {
                 svd::pseudo_inverse(dst, factors, rows, cols, stack);
+                Ok(())
+            }
+            (Routine::Polar(Shape { rows, cols }), &[factors]) => {
+                svd::polar(dst, factors, rows, cols);
                 Ok(())
             }
             (Routine::Spectral(spectral), &[spectrum, x]) => {

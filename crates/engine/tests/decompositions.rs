@@ -153,6 +153,22 @@ fn pseudo_inverses() {
     });
 }
 
+#[test]
+fn polar_factors() {
+    in_both(|double| {
+        for a in matrices() {
+            let tall = a.nrows() >= a.ncols();
+            let all = either(double, &a, false, &|a| two(a.polar())).unwrap();
+            let [q, h] = &all[..] else { panic!() };
+            let product = if tall { q * h } else { h * q };
+            close(double, &product, &a, 1.0 + a.nrows() as f64 * size(&a), "Q H");
+            let gram = if tall { q.transpose() * q } else { q * q.transpose() };
+            close(double, &gram, &eye(h.nrows()), 1.0, "Qᵀ Q");
+            assert_eq!(h, &h.transpose().to_owned());
+        }
+    });
+}
+
 /// Entries near the ends of the range of numbers do no harm.
 #[test]
 fn singular_values_of_what_is_large_or_small() {

@@ -65,7 +65,7 @@ fn weights<'t>(tape: &'t Tape, shape: Shape) -> Var<'t> {
 #[test]
 fn what_treats_coinciding_singular_values_alike_has_a_gradient() {
     type Loss = for<'t> fn(&'t Tape, Var<'t>) -> Var<'t>;
-    let losses: [(&str, Loss); 4] = [
+    let losses: [(&str, Loss); 5] = [
         ("projector on the left", |t, a| {
             let u = a.left_vectors().slice(.., ..2);
             (u * u.t()).inner(weights(t, Shape::new(a.rows(), a.rows())))
@@ -75,6 +75,7 @@ fn what_treats_coinciding_singular_values_alike_has_a_gradient() {
             (v * v.t()).inner(weights(t, Shape::new(a.cols(), a.cols())))
         }),
         ("sum of values", |_, a| a.nuclear_norm()),
+        ("polar factor", |t, a| a.polar().0.inner(weights(t, a.shape()))),
         ("sum of powers", |_, a| a.schatten_norm(3.0)),
     ];
     for (m, n) in [(5, 3), (3, 5), (3, 3)] {

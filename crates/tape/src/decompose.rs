@@ -77,6 +77,25 @@ impl<'t> Var<'t> {
         self.factor(Factor::PseudoInverse)
     }
 
+    /// The polar decomposition `A = Q H` of an m×n matrix with m ≥ n: Q (m×n) has orthonormal columns, and of all matrices that
+    /// have them it is the nearest to A; H (n×n) is symmetric and semidefinite. Of a wide matrix it is `A = H Q` with
+    /// orthonormal rows and H m×m. Q is unique where the rank is full. O(mnk).
+    ///
+    /// # Derivative
+    /// Of Q: `2 U (skew(P) ⊘ Σ) Vᵀ + (I − U Uᵀ) ε V Diag(σ)⁻¹ Vᵀ + U Diag(σ)⁻¹ Uᵀ ε (I − V Vᵀ)` with `P = Uᵀ ε V` and
+    /// `Σᵢⱼ = σᵢ + σⱼ` (Higham 2008, §8.1). It is exact where singular values coincide; its own derivative is there for
+    /// distinct ones only.
+    ///
+    /// # Errors
+    /// (when run) no convergence; for gradients, the rank is not full.
+    #[track_caller]
+    pub fn polar(self) -> (Var<'t>, Var<'t>) {
+        let q = self.factor(Factor::Polar);
+        let tall = self.rows() >= self.cols();
+        let h = if tall { q.t() * self } else { self * q.t() };
+        (q, h.symmetrize())
+    }
+
     /// The nuclear norm `Σ σᵢ`, 1×1.
     ///
     /// # Derivative

@@ -18,6 +18,8 @@ pub enum Factor {
     RightVectors,
     /// The pseudo-inverse of Moore and Penrose of an m×n matrix, n×m, by its singular values.
     PseudoInverse,
+    /// The factor `U Vᵀ` of `A = U Diag(σ) Vᵀ`, m×n: of all matrices with orthonormal columns (or rows) the nearest.
+    Polar,
     /// The matrix Q of orthonormal columns of an m×n matrix with m ≥ n, m×n, `A = Q R`.
     Orthonormal,
     /// The upper triangle R with a diagonal that is not negative, n×n.
@@ -44,6 +46,7 @@ impl Factor {
             Factor::LeftVectors => "left singular vectors",
             Factor::RightVectors => "right singular vectors",
             Factor::PseudoInverse => "pseudo-inverse",
+            Factor::Polar => "polar factor",
             Factor::Orthonormal => "Q of QR",
             Factor::Triangular => "R of QR",
             Factor::Permutation => "permutation of LU",
@@ -62,6 +65,7 @@ impl Factor {
             Factor::SingularValues => "sv",
             Factor::LeftVectors => "U",
             Factor::PseudoInverse => "pinv",
+            Factor::Polar => "polar",
             Factor::Orthonormal => "Q",
             Factor::Triangular => "R",
             Factor::Permutation => "lu.P",
@@ -81,6 +85,7 @@ impl Factor {
             Factor::LeftVectors,
             Factor::RightVectors,
             Factor::PseudoInverse,
+            Factor::Polar,
             Factor::Orthonormal,
             Factor::Triangular,
             Factor::Permutation,
@@ -108,7 +113,7 @@ impl Factor {
             Factor::Orthonormal | Factor::Triangular if a.rows < a.cols => {
                 Err(format!("{a} has more columns than rows"))
             }
-            Factor::Orthonormal => Ok(a),
+            Factor::Orthonormal | Factor::Polar => Ok(a),
             Factor::Triangular => Ok(Shape::new(a.cols, a.cols)),
             Factor::SingularValues => Ok(Shape::new(least, 1)),
             Factor::LeftVectors => Ok(Shape::new(a.rows, least)),

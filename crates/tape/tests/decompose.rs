@@ -24,6 +24,7 @@ fn factors_print_by_their_names() {
         (r.solve_lower(x), "tril(R(A))⁻¹ X"),
         (a.least_squares(y), "R(A)⁻¹ Q(A)ᵀ Y"),
         (a.t().least_squares(x), "Q(A) R(A)⁻ᵀ X"),
+        (a.polar().0, "polar(A)"),
         (a.pseudo_inverse() * y, "A⁺ Y"),
         (a.pseudo_inverse().t() * x, "(A⁺)ᵀ X"),
         (upper.solve_upper(lower.solve_unit_lower(p * x)), "lu.U(S)⁻¹ lu.L(S)⁻¹ lu.P(S) X"),

@@ -92,15 +92,10 @@ pub(crate) fn pseudo_inverse<T: Scalar>(
     stack: &mut MemStack,
 ) {
     let k = m.min(n);
-    let numbers = if k == 0 { None } else { factors.col(0).try_as_col_major() };
-    let Some(numbers) = numbers.map(|column| column.as_slice()) else {
+    let Some((values, u, v)) = parts(factors, m, n) else {
         dst.fill(T::default());
         return;
     };
-    let (values, vectors) = numbers.split_at(k);
-    let (u, v) = vectors.split_at(m * k);
-    let u = MatRef::from_column_major_slice(u, m, k);
-    let v = MatRef::from_column_major_slice(v, n, k);
     let cutoff = T::from_f64(m.max(n) as f64) * T::EPSILON * values[0];
     let (mut scaled, _) = temp_mat_zeroed::<T, _, _>(n, k, stack);
     let mut scaled = scaled.as_mat_mut();
@@ -113,4 +108,28 @@ pub(crate) fn pseudo_inverse<T: Scalar>(
     }
     matmul(dst.rb_mut(), Accum::Replace, scaled.rb(), u.transpose(), T::from_f64(1.0), Par::Seq);
     registers::release();
+}
+
+/// `U Vᵀ`, from the singular vectors of an m×n matrix as they come from [`svd`].
+pub(crate) fn polar<T: Scalar>(mut dst: MatMut<'_, T>, factors: MatRef<'_, T>, m: usize, n: usize) {
+    if let Some((_, u, v)) = parts(factors, m, n) {
+        matmul(dst.rb_mut(), Accum::Replace, u, v.transpose(), T::from_f64(1.0), Par::Seq);
+        registers::release();
+    }
+}
+
+/// σ, U and V of an m×n matrix that is not empty.
+fn parts<T: Scalar>(
+    factors: MatRef<'_, T>,
+    m: usize,
+    n: usize,
+) -> Option<(&[T], MatRef<'_, T>, MatRef<'_, T>)> {
+    let k = m.min(n);
+    if k == 0 {
+        return None;
+    }
+    let (values, vectors) = factors.col(0).try_as_col_major()?.as_slice().split_at(k);
+    let (u, v) = vectors.split_at(m * k);
+    let of = |numbers, rows| MatRef::from_column_major_slice(numbers, rows, k);
+    Some((values, of(u, m), of(v, n)))
 }

@@ -84,6 +84,12 @@ pub(crate) const CASES: &[Case] = &[
         shapes: SHAPES,
         build: |t, d| rectangular(t, d, |a| a.pseudo_inverse()),
     },
+    Case {
+        name: "polar factor",
+        domain: Domain::Invertible,
+        shapes: SHAPES,
+        build: |t, d| rectangular(t, d, |a| a.polar().0),
+    },
     any("norms of singular values", |t, d| {
         rectangular(t, d, |a| {
             a.nuclear_norm() + a.spectral_norm() + a.schatten_norm(3.0).square() + a.schatten_norm(1.5)

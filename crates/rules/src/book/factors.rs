@@ -12,6 +12,7 @@ pub(super) fn factor(factor: Factor) -> &'static [Rule] {
         Factor::LeftVectors => &LEFT_VECTORS,
         Factor::RightVectors => &RIGHT_VECTORS,
         Factor::PseudoInverse => &PSEUDO_INVERSE,
+        Factor::Polar => &POLAR,
         Factor::Orthonormal => &ORTHONORMAL,
         Factor::Triangular => &TRIANGULAR,
         Factor::Permutation => &PERMUTATION,
@@ -88,6 +89,15 @@ const PSEUDO_INVERSE: [Rule; 1] = [Frechet(|at, e| {
     let (a, y) = (at.a, at.y);
     let (left, right) = (y * y.t() * e.t(), e.t() * y.t() * y);
     left - left * a * y + (right - y * a * right) - y * e * y
+})];
+
+/// `Q = U Vᵀ`: `D[ε] = 2 U (skew(P) ⊘ Σ) Vᵀ + (I − U Uᵀ) ε V Diag(σ)⁻¹ Vᵀ + U Diag(σ)⁻¹ Uᵀ ε (I − V Vᵀ)` with `P = Uᵀ ε V`, from
+/// the derivatives of U and V: what is divided by gaps cancels. [Higham, *Functions of Matrices*, §8.1; Papadopoulo &
+/// Lourakis, ECCV 2000]
+const POLAR: [Rule; 1] = [Frechet(|at, e| {
+    let (u, s, v) = at.a.svd();
+    let turned = 2.0 * u * beside(Spectral::SkewSums, s, u.t() * e * v) * v.t();
+    turned + away(u, s, e * v) * v.t() + u * away(v, s, e.t() * u).t()
 })];
 
 /// `Q` of A: `D[ε] = ε R⁻¹ − Q N` with `N = triu(M) + tril(M, −1)ᵀ` and `M = Qᵀ ε R⁻¹`, from the derivative of `A = Q R`: `Qᵀ Q̇`
