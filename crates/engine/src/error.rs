@@ -1,5 +1,21 @@
 use pullback_tape::Shape;
+use std::fmt;
 use std::panic::Location;
+
+/// An eigenvalue of a real matrix; of a pair, that with the positive imaginary part.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Eigenvalue {
+    /// The real part.
+    pub re: f64,
+    /// The imaginary part.
+    pub im: f64,
+}
+
+impl fmt::Display for Eigenvalue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.im == 0.0 { write!(f, "{}", self.re) } else { write!(f, "{} + {}i", self.re, self.im) }
+    }
+}
 
 /// Why a program could not be compiled or run.
 ///
@@ -164,6 +180,35 @@ pub enum Error {
         second: usize,
         /// Their distance.
         gap: f64,
+        /// Where the op was written.
+        location: &'static Location<'static>,
+    },
+    /// A linear matrix equation has no solution, or more than one.
+    #[error(
+        "{op}: the equation is singular to working precision, by the eigenvalue {first} of `{formula}` and \
+         {second} of the other coefficient ({location})"
+    )]
+    SingularEquation {
+        /// The op that solves the equation.
+        op: &'static str,
+        /// The first coefficient.
+        formula: String,
+        /// The eigenvalue of it.
+        first: Eigenvalue,
+        /// The eigenvalue of the other coefficient.
+        second: Eigenvalue,
+        /// Where the op was written.
+        location: &'static Location<'static>,
+    },
+    /// A function of a matrix is not defined where the matrix has an eigenvalue.
+    #[error("{op}: not defined for the eigenvalue {eigenvalue} of `{formula}` ({location})")]
+    OutsideDomain {
+        /// The op.
+        op: &'static str,
+        /// The matrix.
+        formula: String,
+        /// The eigenvalue.
+        eigenvalue: Eigenvalue,
         /// Where the op was written.
         location: &'static Location<'static>,
     },

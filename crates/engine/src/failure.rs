@@ -1,4 +1,4 @@
-use crate::Error;
+use crate::{Eigenvalue, Error};
 use std::panic::Location;
 
 /// Why an algorithm on matrices has no result. It knows numbers only; what they belong to is added to the [`Error`].
@@ -12,6 +12,10 @@ pub(crate) enum Failure {
     Singular { pivot: usize },
     /// A pivot vanishes where rows are not exchanged.
     ZeroPivot { pivot: usize },
+    /// An eigenvalue of one coefficient of an equation and one of the other that together make it singular.
+    SingularEquation { first: Eigenvalue, second: Eigenvalue },
+    /// An eigenvalue where a function of a matrix is not defined.
+    OutsideDomain { eigenvalue: Eigenvalue },
 }
 
 impl Failure {
@@ -28,6 +32,12 @@ impl Failure {
             Failure::NoConvergence => Error::NoConvergence { op, formula, location },
             Failure::Coincide { first, second, gap } => {
                 Error::Coincide { op, formula, first, second, gap, location }
+            }
+            Failure::SingularEquation { first, second } => {
+                Error::SingularEquation { op, formula, first, second, location }
+            }
+            Failure::OutsideDomain { eigenvalue } => {
+                Error::OutsideDomain { op, formula, eigenvalue, location }
             }
         }
     }

@@ -43,7 +43,7 @@ mod sight;
 
 pub use cost::Kind;
 pub use definition::Definition;
-pub use error::Error;
+pub use error::{Eigenvalue, Error};
 pub use listing::{Line, Listing, Stored};
 pub use profile::Profile;
 pub use program::{Options, Outputs, Parallelism, Program};

@@ -3,11 +3,14 @@
 
 use crate::cost::Kind;
 use crate::failure::Failure;
-use crate::kernels::{eigen, qr, reduce, svd, symmetric_function, triangles};
+use crate::kernels::sylvester::{self, Equation};
+use crate::kernels::{
+    action, eigen, expm, qr, reduce, sign, square_root, svd, symmetric_function, triangles,
+};
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::{MatMut, MatRef};
-use pullback_tape::{Factor, Op, Shape, Spectral};
+use pullback_tape::{Factor, MatrixFunction, Op, Shape, Spectral};
 
 /// An algorithm that computes a matrix from its arguments. They may be stored in any order, or repeat a number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -19,6 +22,12 @@ pub(crate) enum Routine {
     PseudoInverse(Shape),
     /// The polar factor, the same way.
     Polar(Shape),
+    /// A function of a matrix, or a derivative of it, in directions that are further arguments.
+    Function(MatrixFunction),
+    ExpAction,
+    Equation(Equation),
+    SquareRoot,
+    MatrixSign,
     /// With the eigenvalues and eigenvectors in the place of the matrix.
     SymmetricFunction {
         order: u32,
@@ -80,8 +89,14 @@ impl Routine {
     pub(crate) fn of(op: Op) -> Option<Routine> {
         match op {
             Op::Spectral(spectral) => Some(Routine::Spectral(spectral)),
+            Op::MatrixFunction { function, .. } => Some(Routine::Function(function)),
+            Op::ExpAction => Some(Routine::ExpAction),
             Op::ColMax => Some(Routine::ColMax),
             Op::ColArgmax => Some(Routine::ColArgmax),
+            Op::Sylvester => Some(Routine::Equation(Equation::Sylvester)),
+            Op::Stein => Some(Routine::Equation(Equation::Stein)),
+            Op::SquareRoot => Some(Routine::SquareRoot),
+            Op::MatrixSign => Some(Routine::MatrixSign),
             _ => None,
         }
     }
@@ -106,6 +121,11 @@ impl Routine {
             Routine::Spectral(_) => "beside a spectrum",
             Routine::PseudoInverse(_) => "pseudo-inverse",
             Routine::Polar(_) => "polar factor",
+            Routine::Function(function) => function.name(),
+            Routine::ExpAction => "action of expm",
+            Routine::Equation(_) => "matrix equation",
+            Routine::SquareRoot => "square root",
+            Routine::MatrixSign => "matrix sign",
             Routine::SymmetricFunction { order: 0, .. } => "function",
             Routine::SymmetricFunction { .. } => "derivative of a function",
             Routine::ColMax => "maximum",
@@ -115,8 +135,11 @@ impl Routine {
 
     pub(crate) fn kind(self) -> Kind {
         match self {
-            Routine::Decompose(_) => Kind::Factorization,
+            Routine::Decompose(_) | Routine::Equation(_) | Routine::SquareRoot | Routine::MatrixSign => {
+                Kind::Factorization
+            }
             Routine::Spectral(_) => Kind::Elementwise,
+            Routine::Function(_) | Routine::ExpAction => Kind::Product,
             Routine::SymmetricFunction { .. } | Routine::PseudoInverse(_) | Routine::Polar(_) => {
                 Kind::Product
             }
@@ -127,14 +150,13 @@ impl Routine {
     /// Floating-point operations, to first order.
     pub(crate) fn flops(self, args: &[Shape]) -> u64 {
         // What is decomposed comes in a column, and its directions last.
-        let Shape { rows, cols } = args.last().copied().unwrap_or(Shape::SCALAR);
-        let times = |c: u64, factors: [usize; 3]| {
-            factors.into_iter().fold(c, |product, factor| product.saturating_mul(factor as u64))
-        };
+        let (rows, cols) = args.last().map_or((0, 0), |a| (a.rows as u64, a.cols as u64));
+        let square = rows.saturating_mul(rows);
+        let cube = square.saturating_mul(rows);
+        let times = |c: u64, factors: [u64; 3]| factors.into_iter().fold(c, u64::saturating_mul);
         let (most, least) = (rows.max(cols), rows.min(cols));
         match self {
             // Golub & Van Loan, *Matrix Computations*, 4th ed., §8.3.
-            Routine::Decompose(Decomposition::Eigen) => times(9, [rows; 3]),
             // The same, §8.6.
             Routine::Decompose(Decomposition::Svd) => {
                 times(6, [most, least, least]).saturating_add(times(20, [least; 3]))
@@ -145,18 +167,37 @@ impl Routine {
             }
             Routine::Decompose(Decomposition::Lu) => times(2, [rows; 3]) / 3,
             Routine::Decompose(Decomposition::Ldl) => times(1, [rows; 3]) / 3,
-            Routine::Spectral(_) => times(2, [rows, cols, 1]),
             Routine::PseudoInverse(Shape { rows, cols }) | Routine::Polar(Shape { rows, cols }) => {
-                times(2, [rows, cols, rows.min(cols)])
+                times(2, [rows as u64, cols as u64, rows.min(cols) as u64])
             }
-            Routine::SymmetricFunction { order: 0, .. } => times(1, [rows; 3]),
+            Routine::Decompose(Decomposition::Eigen) => cube.saturating_mul(9),
+            Routine::Spectral(_) => times(2, [rows, cols, 1]),
+            // Six products, a solve, and some two squarings; three times that for every direction. (Higham, *Functions of
+            // Matrices* (2008), §10.3)
+            Routine::Function(MatrixFunction::Exp) => cube
+                .saturating_mul(19)
+                .saturating_mul(3u64.saturating_pow(args.len().saturating_sub(1) as u32)),
+            // What is usual for a matrix of norm 1.
+            Routine::ExpAction => {
+                square.saturating_mul(60).saturating_mul(args.get(1).map_or(0, |b| b.cols) as u64)
+            }
+            // Ibid., §7.5.6 and §7.6.3; Higham, *Functions of Matrices*, §6.2.
+            Routine::Equation(_) => {
+                let cols = args.get(1).map_or(0, |b| b.rows) as u64;
+                let schur = cube.saturating_add(cols.saturating_pow(3)).saturating_mul(25);
+                schur
+                    .saturating_add((rows + cols).saturating_mul(rows.saturating_mul(cols)).saturating_mul(5))
+            }
+            Routine::SquareRoot => cube.saturating_mul(28),
+            Routine::MatrixSign => cube.saturating_mul(29),
+            Routine::SymmetricFunction { order: 0, .. } => cube,
             // Four products for the first direction, two for each of the others, and the divided differences.
             Routine::SymmetricFunction { order, .. } => {
-                let tuples = (0..=order).fold(1u64, |tuples, _| tuples.saturating_mul(rows as u64));
-                let products = times(4 * (u64::from(order) + 1), [rows; 3]);
+                let tuples = (0..=order).fold(1u64, |tuples, _| tuples.saturating_mul(rows));
+                let products = cube.saturating_mul(4 * (u64::from(order) + 1));
                 products.saturating_add(tuples.saturating_mul(u64::from(order) * u64::from(order)))
             }
-            Routine::ColMax | Routine::ColArgmax => times(1, [rows, cols, 1]),
+            Routine::ColMax | Routine::ColArgmax => rows.saturating_mul(cols),
         }
     }
 
@@ -169,6 +210,13 @@ impl Routine {
             Routine::Decompose(Decomposition::Lu) => triangles::lu_scratch::<T>(rows),
             Routine::Decompose(Decomposition::Ldl) => triangles::ldl_scratch::<T>(rows),
             Routine::PseudoInverse(Shape { rows, cols }) => svd::pseudo_inverse_scratch::<T>(rows, cols),
+            Routine::Function(MatrixFunction::Exp) => {
+                expm::exp_scratch::<T>(rows, args.len().saturating_sub(1))
+            }
+            Routine::ExpAction => action::exp_action_scratch::<T>(rows, args.get(1).map_or(0, |b| b.cols)),
+            Routine::Equation(_) => sylvester::equation_scratch::<T>(rows, args.get(1).map_or(0, |b| b.rows)),
+            Routine::SquareRoot => square_root::square_root_scratch::<T>(rows),
+            Routine::MatrixSign => sign::sign_scratch::<T>(rows),
             Routine::SymmetricFunction { order, .. } => {
                 let n = args.last().map_or(0, |last| last.rows);
                 symmetric_function::scratch::<T>(n, order as usize)
@@ -209,6 +257,17 @@ impl Routine {
             (Routine::Spectral(spectral), &[spectrum, x]) => {
                 kernels::spectrum::spectral(dst, spectral, spectrum, x)
             }
+            (Routine::Function(MatrixFunction::Exp), &[a, ref directions @ ..]) => {
+                expm::exp(dst, a, directions, stack);
+                Ok(())
+            }
+            (Routine::ExpAction, &[a, b]) => {
+                action::exp_action(dst, a, b, stack);
+                Ok(())
+            }
+            (Routine::Equation(kind), &[a, b, c]) => sylvester::equation(kind, dst, [a, b, c], stack),
+            (Routine::SquareRoot, &[a]) => square_root::square_root(dst, a, stack),
+            (Routine::MatrixSign, &[a]) => sign::sign(dst, a, stack),
             (Routine::SymmetricFunction { order, columns }, [eigen, others @ ..]) => {
                 let (columns, directions) = others.split_at(columns as usize);
                 debug_assert_eq!(directions.len(), order as usize);

@@ -290,7 +290,7 @@ fn triangles_of_symmetric_matrices() {
     in_both(|double| {
         for a in matrices().into_iter().filter(|a| a.nrows() == a.ncols()) {
             let n = a.nrows();
-            let heavy = |i: usize| if i % 2 == 0 { n as f64 + 1.0 } else { -(n as f64 + 1.0) };
+            let heavy = |i: usize| if i.is_multiple_of(2) { n as f64 + 1.0 } else { -(n as f64 + 1.0) };
             let heavy = |i: usize, j: usize| if i == j { heavy(i) } else { 0.0 };
             let a = Mat::from_fn(n, n, |i, j| 0.5 * (a[(i, j)] + a[(j, i)]) + heavy(i, j));
             let all = either(double, &a, true, &|a| two(a.ldl())).unwrap();

@@ -5,7 +5,7 @@
 
 use faer::{Mat, MatMut, MatRef};
 use pullback_engine::{Definition, Program, Scalar};
-use pullback_tape::{Function, Literal, Op, Tape, Var};
+use pullback_tape::{Function, Literal, MatrixFunction, Op, Tape, Var};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Index;
 
@@ -383,6 +383,16 @@ fn cholesky(a: &Mat<f64>) -> Mat<f64> {
     l
 }
 
+/// `exp(A)` of a small matrix, by its Taylor series.
+fn expm(a: &Mat<f64>) -> Mat<f64> {
+    let (mut term, mut sum) = (eye(a.nrows()), eye(a.nrows()));
+    for k in 1..=30 {
+        term = times(1.0 / f64::from(k), &mul(&term, a));
+        sum = add(&sum, &term);
+    }
+    sum
+}
+
 fn log_sum_exp(a: &Mat<f64>) -> Mat<f64> {
     Mat::from_fn(1, a.ncols(), |_, j| (0..a.nrows()).map(|i| a[(i, j)].exp()).sum::<f64>().ln())
 }
@@ -446,6 +456,20 @@ const fn solve(name: &'static str, build: BuildOne, value: ValueOne) -> Case {
 /// Dozens of operations on each entry, in one pass or several.
 const fn chain(name: &'static str, build: BuildOne, value: ValueOne) -> Case {
     Case { ulps: 32.0, ..entry(name, build, value) }
+}
+
+/// The squares of the entries: all eigenvalues are on the right.
+fn squared<'t>(tape: &'t Tape, name: &str, n: usize) -> Var<'t> {
+    let d = tape.input(name, (n, n));
+    d.hadamard(d)
+}
+
+/// A diagonal matrix of numbers of alternating signs, their sizes 1, q, q², …
+fn alternating(tape: &Tape, n: usize, q: f64) -> Var<'_> {
+    let entry = |i: usize| tape.scalar(sign(i) * q.powi(i as i32));
+    let mut rows = vec![tape.zeros((0, 1))];
+    rows.extend((0..n).map(entry));
+    tape.stack_rows(&rows).diag()
 }
 
 /// The inputs, by letters that say their shapes.
@@ -944,6 +968,29 @@ const CASES: &[Case] = &[
     entry("sin of a literal", |t, _| t.scalar(0.7).sin(), |_, _| number(0.7f64.sin())),
     entry("NaN", |t, d| t.scalar(f64::NAN) * t.ones((d.0, d.2)), |_, d| filled(f64::NAN, d.0, d.2)),
     // factorizations
+    solve("expm", |t, d| (0.25 * t.d(d)).expm(), |g, _| expm(&times(0.25, &g["D"]))),
+    solve(
+        "expm_multiply",
+        |t, d| (0.25 * t.d(d)).expm_multiply(t.x(d)),
+        |g, _| mul(&expm(&times(0.25, &g["D"])), &g["X"]),
+    ),
+    solve(
+        "derivative of expm",
+        |t, d| {
+            let (function, a) = (MatrixFunction::Exp, 0.25 * t.d(d));
+            t.apply(Op::MatrixFunction { function, order: 1 }, &[a, t.d(d).t() + t.identity(d.0)])
+        },
+        // A block of exp [A E; 0 A].
+        |g, d| {
+            let (d, n) = (&g["D"], d.0);
+            let block = Mat::from_fn(2 * n, 2 * n, |i, j| match (i / n.max(1), j / n.max(1)) {
+                (0, 1) => d[(j - n, i)] + if j == i + n { 1.0 } else { 0.0 },
+                (row, col) if row == col => 0.25 * d[(i % n, j % n)],
+                _ => 0.0,
+            });
+            expm(&block).submatrix(0, n, n, n).to_owned()
+        },
+    ),
     solve("inverse", |t, d| t.d(d).inv(), |g, _| inv(&g["D"])),
     solve("inverse of a multiple", |t, d| (-4.0 * t.d(d)).inv(), |g, _| times(-0.25, &inv(&g["D"]))),
     solve("inverse of a transpose", |t, d| t.d(d).t().inv(), |g, _| t(&inv(&g["D"]))),
@@ -1039,6 +1086,73 @@ const CASES: &[Case] = &[
         "solve with a sum",
         |t, d| (t.d(d) * t.d(d).t() + t.identity(d.0)).solve(t.x(d)),
         |g, d| mul(&inv(&add(&mul(&g["D"], &t(&g["D"])), &eye(d.0))), &g["X"]),
+    ),
+    // matrix equations, of which a solution is known
+    solve(
+        "sylvester",
+        |t, d| {
+            let (a, b, x) = (squared(t, "D", d.0), squared(t, "DB", d.2), t.x(d));
+            a.sylvester(b, a * x + x * b)
+        },
+        |g, _| g["X"].clone(),
+    ),
+    solve(
+        "sylvester with transposes and multiples",
+        |t, d| {
+            let (a, b, x) = (2.0 * squared(t, "D", d.0).t(), squared(t, "DB", d.2).t(), t.x(d));
+            -(a.sylvester(b, a * x + x * b).t())
+        },
+        |g, _| times(-1.0, &t(&g["X"])),
+    ),
+    solve(
+        "sylvester with ones",
+        |t, d| {
+            let (a, b, x) = (squared(t, "D", d.0), t.ones((d.2, d.2)), t.x(d));
+            a.sylvester(b, a * x + x * b)
+        },
+        |g, _| g["X"].clone(),
+    ),
+    solve(
+        "lyapunov",
+        |t, d| {
+            let (a, x) = (squared(t, "D", d.0), t.input("DX", (d.0, d.0)).symmetrize());
+            a.lyapunov(a * x + x * a.t())
+        },
+        |g, _| times(0.5, &add(&g["DX"], &t(&g["DX"]))),
+    ),
+    solve(
+        "stein",
+        |t, d| {
+            let (a, b, x) = (0.05 * squared(t, "D", d.0), 0.05 * squared(t, "DB", d.2), t.x(d));
+            a.stein(b, x - a * x * b)
+        },
+        |g, _| g["X"].clone(),
+    ),
+    solve(
+        "discrete lyapunov",
+        |t, d| {
+            let (a, x) = (0.05 * squared(t, "D", d.0), t.input("DX", (d.0, d.0)));
+            a.discrete_lyapunov(x - a * x * a.t())
+        },
+        |g, _| g["DX"].clone(),
+    ),
+    solve(
+        "square root",
+        |t, d| (squared(t, "D", d.0) * squared(t, "D", d.0)).sqrtm(),
+        |g, _| zip(&g["D"], &g["D"], |x, y| x * y),
+    ),
+    solve(
+        "square root of a transpose, multiplied",
+        |t, d| 3.0 * ((squared(t, "D", d.0) * squared(t, "D", d.0)).t().sqrtm() * t.x(d)),
+        |g, _| times(3.0, &mul(&t(&zip(&g["D"], &g["D"], |x, y| x * y)), &g["X"])),
+    ),
+    solve(
+        "sign",
+        |t, d| (t.d(d) * alternating(t, d.0, 1.5) * t.d(d).inv()).signm(),
+        |g, (m, _, _)| {
+            let signs = Mat::from_fn(m, m, |i, j| if i == j { sign(i) } else { 0.0 });
+            mul(&mul(&g["D"], &signs), &inv(&g["D"]))
+        },
     ),
     solve("determinant", |t, d| t.d(d).det(), |g, _| number(det(&g["D"]))),
     solve("determinant of a negative", |t, d| (-t.d(d)).t().det(), |g, d| number(sign(d.0) * det(&g["D"]))),

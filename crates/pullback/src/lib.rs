@@ -50,7 +50,7 @@ pub use pullback_engine::{
 pub use pullback_rules::{
     Derivation, Rewrites, derivation, gradient, hvp, jvp, optimize, optimize_with, substitute, transpose, vjp,
 };
-pub use pullback_tape::{Binary, Declaration, Function, Shape, Structure, Tape, Var};
+pub use pullback_tape::{Binary, Declaration, Function, MatrixFunction, Shape, Structure, Tape, Var};
 
 /// The version of faer in whose matrices this library speaks.
 pub use faer;

@@ -131,3 +131,23 @@ fn intermediate_values_have_symmetric_cotangents() {
         assert!(report.passes(), "{report}");
     }
 }
+
+/// A gradient in a symmetric matrix, converted in one call, is that in the entries of its lower triangle.
+#[test]
+fn the_free_triangle_is_one_call_away() {
+    fn loss<'t>(a: Var<'t>, b: Var<'t>) -> Var<'t> {
+        (a * a * b).trace() + a.eigenvalues().exp().sum()
+    }
+    let tape = Tape::new();
+    let (a, b, l) = (tape.symmetric("A", 4), tape.input("B", (4, 4)), tape.input("L", (4, 4)));
+    let symmetric = gradient(loss(a, b), &[a]).unwrap()[0].free_triangle();
+    // Symmetric as it stands, and known to be.
+    let rebuilt = (l.tril() + l.strict_tril().t()).symmetrize();
+    let free = gradient(loss(rebuilt, b), &[l]).unwrap()[0];
+    let lower: Mat<f64> = check::random(4, 4, 1);
+    let matrix = Mat::from_fn(4, 4, |i, j| lower[(i.max(j), i.min(j))]);
+    let other = check::random(4, 4, 2);
+    let inputs = [("A", matrix.as_ref()), ("B", other.as_ref()), ("L", lower.as_ref())];
+    let [found, right] = &evaluate(&[symmetric, free], &inputs).unwrap()[..] else { panic!("two outputs") };
+    assert!((found - right).norm_max() < 1e-13, "{:e}", (found - right).norm_max());
+}

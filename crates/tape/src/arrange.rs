@@ -243,6 +243,22 @@ impl<'t> Var<'t> {
         0.5 * (self + self.t())
     }
 
+    /// What the gradient in a symmetric matrix is in its lower triangle alone, if the entries there are the free variables and
+    /// those above the diagonal are their copies: `tril(X) + tril(X, −1)`.
+    ///
+    /// A gradient in a symmetric matrix is symmetric: `⟨G, ε⟩` is the change for every symmetric ε, and an entry of G beside
+    /// the diagonal stands for itself and its mirror image. Libraries that count both at one place return this matrix.
+    ///
+    /// ```
+    /// use pullback_tape::Tape;
+    /// let tape = Tape::new();
+    /// assert_eq!(tape.symmetric("G", 3).free_triangle().to_string(), "tril(G) + tril(G, −1)");
+    /// ```
+    #[track_caller]
+    pub fn free_triangle(self) -> Var<'t> {
+        self.tril() + self.strict_tril()
+    }
+
     /// The sums of the first entries of every column: `Yᵢⱼ = Σ_{k ≤ i} Xₖⱼ`, O(mn).
     ///
     /// # Derivative

@@ -9,7 +9,7 @@ use crate::factor::{Factor, Spectral};
 use crate::graph::{Graph, Node, NodeId};
 use crate::op::Function;
 use crate::write::{Style, digits, head, write};
-use crate::{Op, Shape, Structure, Var};
+use crate::{MatrixFunction, Op, Shape, Structure, Var};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
@@ -39,6 +39,12 @@ pub(crate) enum Form {
     Call(String, Vec<Form>),
     /// `∇ᵏL(w)[v, …]`.
     Opaque {
+        name: String,
+        order: u32,
+        args: Vec<Form>,
+    },
+    /// `Dᵏf(a)[e, …]`.
+    Frechet {
         name: String,
         order: u32,
         args: Vec<Form>,
@@ -101,7 +107,8 @@ impl Form {
             | Form::Product(_, forms)
             | Form::Entrywise(_, forms)
             | Form::Call(_, forms)
-            | Form::Opaque { args: forms, .. } => forms.iter_mut().for_each(|form| form.rename(visit)),
+            | Form::Opaque { args: forms, .. }
+            | Form::Frechet { args: forms, .. } => forms.iter_mut().for_each(|form| form.rename(visit)),
             Form::Power(form, _) | Form::Norm(form) | Form::Abs(form) | Form::LogDet(form) => {
                 form.rename(visit)
             }
@@ -349,6 +356,11 @@ impl Page<'_> {
                 let over = if op == Spectral::SkewSums { "Σ" } else { "Δ" };
                 Form::Entrywise('⊘', vec![numerator, Form::call(over, of(spectrum))]).transposed(t)
             }
+            (op @ (Op::Sylvester | Op::Stein), args) => {
+                let args = args.iter().map(|&arg| of(arg)).collect();
+                Form::Call(op.name().to_owned(), args).transposed(t)
+            }
+            (op @ (Op::SquareRoot | Op::MatrixSign), &[x]) => Form::call(op.name(), of(x)).transposed(t),
             // A function of a symmetric matrix holds its eigenvalues, which says nothing about the value.
             (Op::StopGradient, &[x]) if self.graph.node(x).op == Op::Factor(Factor::Eigenvalues) => {
                 self.form(x, t)
@@ -368,6 +380,22 @@ impl Page<'_> {
             }
             (Op::Det, &[x]) => Form::call("det", of(x)),
             (Op::LogDet, &[x]) => Form::LogDet(Box::new(of(x))),
+            (Op::ExpAction, &[a, b]) => {
+                let rhs = self.form(b, t);
+                let (a, a_t) = match (self.graph.node(a).op, self.graph.node(a).args.first()) {
+                    (Op::Transpose, Some(&a)) if !self.cuts.contains_key(&a) => (a, true),
+                    _ => (a, false),
+                };
+                let symmetric = self.graph.node(a).structure >= Structure::Symmetric;
+                let left = Form::call(MatrixFunction::Exp.name(), of(a)).transposed(a_t != t && !symmetric);
+                product(if t { vec![rhs, left] } else { vec![left, rhs] })
+            }
+            (Op::MatrixFunction { function, order }, args) => Form::Frechet {
+                name: function.name().to_owned(),
+                order,
+                args: args.iter().map(|&id| of(id)).collect(),
+            }
+            .transposed(t),
             (Op::Opaque { name, order }, args) => Form::Opaque {
                 name: self.graph.name(name).to_owned(),
                 order,

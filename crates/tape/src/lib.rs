@@ -16,9 +16,11 @@
 mod arrange;
 mod contract;
 mod decompose;
+mod equations;
 mod error;
 mod factor;
 mod formula;
+mod functions;
 mod graph;
 mod normal;
 mod op;
@@ -32,6 +34,7 @@ mod write;
 
 pub use error::Error;
 pub use factor::{Factor, Spectral};
+pub use functions::MatrixFunction;
 pub use graph::{Args, Graph, Node, NodeId};
 pub use op::{Binary, Function, Indices, Literal, Name, Op, Slot};
 pub use shape::Shape;

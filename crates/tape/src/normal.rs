@@ -8,7 +8,7 @@ use crate::formula;
 use crate::graph::{Args, Graph, Node, NodeId};
 use crate::op::{Binary, Function, Indices, Literal, Name};
 use crate::structure;
-use crate::{Declaration, Error, Op, Shape, Slot, Structure};
+use crate::{Declaration, Error, MatrixFunction, Op, Shape, Slot, Structure};
 use smallvec::{SmallVec, smallvec};
 use std::collections::HashMap;
 use std::panic::Location;
@@ -351,7 +351,19 @@ impl Recorder {
             },
             (Op::TriangularSolve { .. }, &[a, b]) if self.op(a) == Op::Identity => Some(b),
             (Op::TriangularSolve { unit: true, .. }, &[a, b]) if self.is_scalar(a) => Some(b),
-            (Op::Cholesky, &[x]) if self.op(x) == Op::Identity => Some(x),
+            (Op::MatrixFunction { function, order }, args) => {
+                self.matrix_function(function, order, args, shape, at)
+            }
+            (Op::ExpAction, &[a, b]) if self.is_scalar(a) => {
+                let factor = self.normal(Op::Map(Function::Exp), &[a], Shape::SCALAR, at);
+                Some(self.scale_by(factor, b, at))
+            }
+            (Op::ExpAction, &[a, b]) if self.is_zero(a) => Some(b),
+            (Op::ExpAction, &[a, b]) if self.op(b) == Op::Identity => {
+                let exp = Op::MatrixFunction { function: MatrixFunction::Exp, order: 0 };
+                Some(self.normal(exp, &[a], shape, at))
+            }
+            (Op::Cholesky | Op::SquareRoot | Op::MatrixSign, &[x]) if self.op(x) == Op::Identity => Some(x),
             (Op::SymmetricFunction { order, columns }, args) => {
                 self.symmetric_function(order, columns, args, shape, at)
             }
@@ -411,11 +423,12 @@ impl Recorder {
         Some(self.scale(c, result, at))
     }
 
-    /// `f(Xᵀ, Yᵀ) = f(X, Y)ᵀ` for what acts entrywise, `f(Xᵀ, Yᵀ) = f(X, Y)` for invariants.
+    /// `f(Xᵀ, Yᵀ) = f(X, Y)ᵀ` for what acts entrywise and for functions of matrices, `f(Xᵀ, Yᵀ) = f(X, Y)` for invariants.
     fn pull_transpose(&mut self, op: Op, args: &[NodeId], shape: Shape, at: At) -> Option<NodeId> {
         let invariant = matches!(op, Op::Trace | Op::Diagonal | Op::Inner | Op::Norm | Op::Det | Op::LogDet);
         let equivariant =
-            matches!(op, Op::Add | Op::Hadamard | Op::Quotient | Op::Map(_) | Op::Zip(_) | Op::Inverse);
+            matches!(op, Op::Add | Op::Hadamard | Op::Quotient | Op::Map(_) | Op::Zip(_) | Op::Inverse)
+                || matches!(op, Op::MatrixFunction { .. });
         if !(invariant || equivariant) || !self.all_flip(args) {
             return None;
         }
@@ -458,6 +471,41 @@ impl Recorder {
             // The entries of a row are those of the column under it.
             (Op::Transpose, &[y]) if node.shape.rows == 1 => {
                 Some(self.normal(Op::Reshape(shape), &[y], shape, at))
+            }
+            _ => None,
+        }
+    }
+
+    /// `exp 0 = I`, and the derivative of `exp` in the direction I is `exp`. Directions have no order.
+    fn matrix_function(
+        &mut self,
+        function: MatrixFunction,
+        order: u32,
+        args: &[NodeId],
+        shape: Shape,
+        at: At,
+    ) -> Option<NodeId> {
+        let (&a, directions) = args.split_first()?;
+        let op = Op::MatrixFunction { function, order };
+        match function {
+            MatrixFunction::Exp if shape.is_scalar() => {
+                let value = self.normal(Op::Map(Function::Exp), &[a], shape, at);
+                Some(directions.iter().fold(value, |product, &e| self.scale_by(product, e, at)))
+            }
+            MatrixFunction::Exp if order == 0 && self.is_zero(a) => {
+                Some(self.intern(Op::Identity, &[], shape, at))
+            }
+            MatrixFunction::Exp if directions.iter().any(|&e| self.op(e) == Op::Identity) => {
+                let mut fewer = Args::from_slice(args);
+                let i = 1 + directions.iter().position(|&e| self.op(e) == Op::Identity)?;
+                fewer.remove(i);
+                let op = Op::MatrixFunction { function, order: order.checked_sub(1)? };
+                Some(self.normal(op, &fewer, shape, at))
+            }
+            _ if !directions.is_sorted() => {
+                let mut sorted = Args::from_slice(args);
+                sorted[1..].sort_unstable();
+                Some(self.normal(op, &sorted, shape, at))
             }
             _ => None,
         }

@@ -1,5 +1,6 @@
 use crate::Shape;
 use crate::factor::{Factor, Spectral};
+use crate::functions::MatrixFunction;
 
 /// An `f64` literal that can be hashed and compared: by its bits.
 #[derive(Clone, Copy, Debug)]
@@ -129,6 +130,14 @@ pub enum Op {
     /// An operation beside a spectrum `a`, the column of the eigenvalues or singular values of something: it looks
     /// whether some of them coincide.
     Spectral(Spectral),
+    /// The solution X of `a X + X b = c`.
+    Sylvester,
+    /// The solution X of `X − a X b = c`.
+    Stein,
+    /// The principal square root of `a`.
+    SquareRoot,
+    /// The sign of `a`: each of its eigenvalues replaced by the sign of its real part.
+    MatrixSign,
     /// A function of the symmetric `a` by its eigenvalues, `V Diag(f(λ)) Vᵀ`, and its Fréchet derivatives. Arguments: `a`; the
     /// columns `f(λ)`, `f′(λ)`, `f″(λ)`, …, in which λ is held; the directions. Order k takes at least k + 1 columns; further
     /// ones make it accurate where eigenvalues are close.
@@ -144,6 +153,16 @@ pub enum Op {
     Det,
     /// `log |det a|`.
     LogDet,
+    /// A function of a matrix and its Fréchet derivatives. Order 0 is `f(a)`; order k ≥ 1 is the derivative of order k at a
+    /// in the directions `b, …`, symmetric and linear in each.
+    MatrixFunction {
+        /// The function.
+        function: MatrixFunction,
+        /// The order of the derivative.
+        order: u32,
+    },
+    /// `exp(a) b`, without the exponential.
+    ExpAction,
     /// An opaque scalar function `L` and its derivatives. Order 0 is `L(a)`; order k ≥ 1 is the matrix
     /// `∇ᵏL(a)[b, …]` with k − 1 directions, symmetric and linear in each.
     Opaque {
@@ -423,10 +442,16 @@ impl Op {
             Op::Cholesky => "cholesky",
             Op::Factor(factor) => factor.name(),
             Op::Spectral(spectral) => spectral.name(),
+            Op::Sylvester => "sylvester",
+            Op::Stein => "stein",
+            Op::SquareRoot => "sqrtm",
+            Op::MatrixSign => "signm",
             Op::SymmetricFunction { .. } => "symmetric_function",
             Op::StopGradient => "stop_gradient",
             Op::Det => "det",
             Op::LogDet => "log_det",
+            Op::MatrixFunction { function, .. } => function.name(),
+            Op::ExpAction => "expm_multiply",
             Op::Opaque { .. } => "function",
         }
     }
@@ -467,6 +492,10 @@ impl Op {
             Op::TriangularSolve { upper: false, unit: true },
             Op::TriangularSolve { upper: true, unit: true },
             Op::Cholesky,
+            Op::Sylvester,
+            Op::Stein,
+            Op::SquareRoot,
+            Op::MatrixSign,
             Op::Det,
             Op::LogDet,
             Op::Opaque { name, order: 0 },
@@ -474,6 +503,10 @@ impl Op {
             Op::Opaque { name, order: 2 },
         ];
         ops.extend(Binary::all().map(Op::Zip));
+        ops.push(Op::ExpAction);
+        for function in MatrixFunction::all() {
+            ops.extend((0..3).map(|order| Op::MatrixFunction { function, order }));
+        }
         ops.extend(Factor::all().map(Op::Factor));
         ops.extend(Spectral::all().map(Op::Spectral));
         ops.push(Op::SymmetricFunction { order: 0, columns: 1 });
@@ -509,6 +542,8 @@ impl Op {
             | Op::Inverse
             | Op::Cholesky
             | Op::Factor(_)
+            | Op::SquareRoot
+            | Op::MatrixSign
             | Op::StopGradient
             | Op::Det
             | Op::LogDet => 1,
@@ -521,7 +556,10 @@ impl Op {
             | Op::Zip(_)
             | Op::Solve
             | Op::TriangularSolve { .. }
-            | Op::Spectral(_) => 2,
+            | Op::Spectral(_)
+            | Op::ExpAction => 2,
+            Op::MatrixFunction { order, .. } => (order as usize).saturating_add(1),
+            Op::Sylvester | Op::Stein => 3,
             Op::SymmetricFunction { order, columns } => 1 + (columns as usize).saturating_add(order as usize),
             Op::Opaque { order, .. } => {
                 if order == 0 {
@@ -552,9 +590,12 @@ impl Op {
             | Op::Inner
             | Op::Hadamard => Slot::Multilinear,
             Op::Quotient => [Slot::Multilinear, Slot::Nonlinear][(slot > 0) as usize],
-            Op::Solve | Op::TriangularSolve { .. } | Op::Spectral(_) => {
-                [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize]
-            }
+            Op::Solve
+            | Op::TriangularSolve { .. }
+            | Op::Spectral(_)
+            | Op::ExpAction
+            | Op::MatrixFunction { .. } => [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize],
+            Op::Sylvester | Op::Stein => [Slot::Nonlinear, Slot::Multilinear][(slot > 1) as usize],
             Op::Opaque { .. } => [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize],
             Op::Input(_)
             | Op::Symbol(_)
@@ -574,6 +615,8 @@ impl Op {
             | Op::Inverse
             | Op::Cholesky
             | Op::Factor(_)
+            | Op::SquareRoot
+            | Op::MatrixSign
             | Op::StopGradient
             | Op::Det
             | Op::LogDet => Slot::Nonlinear,
@@ -642,7 +685,7 @@ impl Op {
             Op::Inner => same(a == b, "inner product with").map(|()| Shape::SCALAR),
             Op::Norm => Ok(Shape::SCALAR),
             Op::LogSumExp | Op::ColMax => Ok(Shape::new(1, a.cols)),
-            Op::Inverse | Op::Cholesky => square().map(|()| a),
+            Op::Inverse | Op::Cholesky | Op::SquareRoot | Op::MatrixSign => square().map(|()| a),
             Op::Diagonal => square().map(|()| Shape::new(a.rows, 1)),
             Op::Diag if a.cols == 1 => Ok(Shape::new(a.rows, a.rows)),
             Op::Diag => Err(format!("a diagonal is a column, not {a}")),
@@ -671,11 +714,29 @@ impl Op {
                 square()?;
                 same(a.rows == b.rows, "solved for").map(|()| b)
             }
+            Op::ExpAction => {
+                square()?;
+                same(a.rows == b.rows, "exponential times").map(|()| b)
+            }
+            Op::MatrixFunction { .. } if !a.is_square() => square().map(|()| a),
+            Op::Sylvester | Op::Stein => {
+                let c = args.get(2).copied().unwrap_or(b);
+                square()?;
+                if !b.is_square() {
+                    return Err(format!("beside {a}, {b} is not square"));
+                }
+                if (a.rows, b.rows) != (c.rows, c.cols) {
+                    return Err(format!("with {a} and {b} the right side is not {c}"));
+                }
+                Ok(c)
+            }
             Op::Opaque { order: 0, .. } => Ok(Shape::SCALAR),
-            Op::Opaque { .. } => match args.iter().find(|&&direction| direction != a) {
-                Some(direction) => Err(format!("the direction is {direction} and the argument {a}")),
-                None => Ok(a),
-            },
+            Op::Opaque { .. } | Op::MatrixFunction { .. } => {
+                match args.iter().find(|&&direction| direction != a) {
+                    Some(direction) => Err(format!("the direction is {direction} and the argument {a}")),
+                    None => Ok(a),
+                }
+            }
         }
     }
 }

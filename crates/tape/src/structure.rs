@@ -3,7 +3,7 @@
 use crate::factor::Spectral;
 use crate::graph::{Graph, NodeId};
 use crate::op::{Binary, Function};
-use crate::{Op, Shape};
+use crate::{MatrixFunction, Op, Shape};
 use smallvec::SmallVec;
 
 /// Whether a square matrix is known to be symmetric, and definite.
@@ -104,6 +104,17 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         Op::Inverse if a >= Semidefinite => Definite,
         Op::Inverse => a,
         Op::Diag | Op::Spectral(Spectral::Diag) => Symmetric,
+        // With X, Xᵀ is a solution.
+        Op::Sylvester | Op::Stein => match *args {
+            [a, b, c] if opposite(graph, a, b) => graph.node(c).structure.unsigned(),
+            _ => General,
+        },
+        // Where it is defined, the eigenvalues are positive.
+        Op::SquareRoot if a >= Symmetric => Definite,
+        Op::MatrixSign if a == Definite => Definite,
+        Op::MatrixSign => a.unsigned(),
+        Op::MatrixFunction { function: MatrixFunction::Exp, order: 0 } if a.symmetric() => Definite,
+        Op::MatrixFunction { .. } if (0..args.len()).all(|i| at(i).symmetric()) => Symmetric,
         Op::Cholesky if shape.is_scalar() => Definite,
         Op::Norm => Semidefinite,
         Op::Trace if a >= Semidefinite => Semidefinite,
@@ -134,6 +145,11 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         _ => General,
     };
     if shape.is_scalar() { known.max(Symmetric) } else { known }
+}
+
+/// Whether one is the transpose of the other, or both are the same symmetric matrix.
+fn opposite(graph: &Graph, a: NodeId, b: NodeId) -> bool {
+    mirrors(graph, a, b) || a == b && graph.node(a).structure.symmetric()
 }
 
 /// What is known of a symmetric matrix whose eigenvalues are these values of a function.

@@ -133,7 +133,7 @@ impl<'t> Var<'t> {
     }
 
     #[track_caller]
-    fn binary(self, op: Op, rhs: Var<'t>) -> Var<'t> {
+    pub(crate) fn binary(self, op: Op, rhs: Var<'t>) -> Var<'t> {
         self.tape.record(op, &[self, rhs], Location::caller())
     }
 

@@ -96,13 +96,16 @@ pub(crate) fn write(form: &Form, style: Style) -> String {
             }
             format!("{}({})", function_name(name, style), args.join(", "))
         }
-        Form::Opaque { name, order, args } => {
-            let mut words = args.iter().map(|arg| write(arg, style));
-            let argument = words.next().unwrap_or_default();
-            let directions: Vec<_> = words.collect();
-            let directions =
-                if directions.is_empty() { String::new() } else { format!("[{}]", directions.join(", ")) };
-            format!("{}({argument}){directions}", head(name, *order, style))
+        Form::Opaque { name, order, args } => derivative(&head(name, *order, style), args, style),
+        Form::Frechet { name, order, args } => {
+            let name = function_name(name, style);
+            let sign = match (order, style) {
+                (0, _) => String::new(),
+                (1, _) => "D".to_owned(),
+                (k, Style::Unicode) => format!("D{}", digits(&k.to_string())),
+                (k, Style::Latex) => format!("D^{{{k}}}"),
+            };
+            derivative(&format!("{sign}{name}"), args, style)
         }
         Form::Norm(x) if latex => format!("\\lVert {} \\rVert", write(x, style)),
         Form::Norm(x) => format!("‖{}‖", write(x, style)),
@@ -121,6 +124,16 @@ pub(crate) fn write(form: &Form, style: Style) -> String {
         Form::Inner(a, b) if latex => format!("\\langle {}, {} \\rangle", write(a, style), write(b, style)),
         Form::Inner(a, b) => format!("⟨{}, {}⟩", write(a, style), write(b, style)),
     }
+}
+
+/// What is applied to an argument, and to directions: `∇²L(W)[V]`.
+fn derivative(head: &str, args: &[Form], style: Style) -> String {
+    let mut words = args.iter().map(|arg| write(arg, style));
+    let argument = words.next().unwrap_or_default();
+    let directions: Vec<_> = words.collect();
+    let directions =
+        if directions.is_empty() { String::new() } else { format!("[{}]", directions.join(", ")) };
+    format!("{head}({argument}){directions}")
 }
 
 /// The name of a function's derivative: `L`, `∇L`, `∇²L`, ….

@@ -584,6 +584,29 @@ fn every_misfit_is_told() {
         (a.solve_lower(x), "solve_lower", "tril(A)⁻¹ X", "3×4 is not square"),
         (on.S().solve_upper(a), "solve_upper", "triu(S)⁻¹ A", "4×4 solved for 3×4 do not conform"),
         (a.cholesky(), "cholesky", "chol(A)", "3×4 is not square"),
+        (a.sylvester(on.S(), x), "sylvester", "sylvester(A, S, X)", "3×4 is not square"),
+        (on.S().sylvester(x, x), "sylvester", "sylvester(S, X, X)", "beside 4×4, 4×5 is not square"),
+        (
+            on.S().sylvester(s, x),
+            "sylvester",
+            "sylvester(S, s, X)",
+            "with 4×4 and 1×1 the right side is not 4×5",
+        ),
+        (a.stein(on.S(), x), "stein", "stein(A, S, X)", "3×4 is not square"),
+        (
+            on.S().lyapunov(x),
+            "sylvester",
+            "sylvester(S, Sᵀ, X)",
+            "with 4×4 and 4×4 the right side is not 4×5",
+        ),
+        (
+            on.S().discrete_lyapunov(x),
+            "stein",
+            "stein(S, Sᵀ, X)",
+            "with 4×4 and 4×4 the right side is not 4×5",
+        ),
+        (a.sqrtm(), "sqrtm", "sqrtm(A)", "3×4 is not square"),
+        (a.signm(), "signm", "signm(A)", "3×4 is not square"),
         (a / x, "scale by", "X A", "a matrix is scaled by a 1×1, not by a 4×5"),
         (s / x, "scale by", "X s", "a matrix is scaled by a 1×1, not by a 4×5"),
         (tape.apply(Op::ScaleBy, &[a, x]), "scale by", "A X", "a matrix is scaled by a 1×1, not by a 3×4"),
@@ -641,6 +664,31 @@ fn triangular_solves_and_factors_are_written_shortly() {
         (l.solve_upper(x), "triu(chol(K))⁻¹ X"),
         (tape.identity(4).solve_upper(x), "X"),
         (tape.identity(4).cholesky(), "I"),
+    ];
+    for (var, wanted) in cases {
+        assert_eq!(var.to_string(), wanted);
+    }
+}
+
+#[test]
+fn equations_are_written_as_calls() {
+    let tape = Tape::new();
+    let on = On(&tape);
+    let (s, t, x) = (on.S(), on.T(), on.X());
+    let b = tape.input("B", (5, 5));
+    let cases = [
+        (s.sylvester(b, x), "sylvester(S, B, X)"),
+        (s.sylvester(b, -2.0 * x), "−2 sylvester(S, B, X)"),
+        (s.sylvester(b, x).t() * s, "sylvester(S, B, X)ᵀ S"),
+        (s.sylvester(b, 0.0 * x), "0"),
+        (s.lyapunov(t), "sylvester(S, Sᵀ, T)"),
+        (s.stein(b, x), "stein(S, B, X)"),
+        (s.discrete_lyapunov(3.0 * t), "3 stein(S, Sᵀ, T)"),
+        (s.sqrtm() * x, "sqrtm(S) X"),
+        (s.sqrtm().t(), "sqrtm(S)ᵀ"),
+        ((s + t).signm(), "signm(S + T)"),
+        (tape.identity(4).sqrtm(), "I"),
+        (tape.identity(4).signm(), "I"),
     ];
     for (var, wanted) in cases {
         assert_eq!(var.to_string(), wanted);

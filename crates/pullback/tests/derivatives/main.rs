@@ -7,7 +7,9 @@
 
 mod algebra;
 mod elementwise;
+mod equations;
 mod factors;
+mod functions;
 mod opaque;
 mod products;
 mod reductions;
@@ -103,7 +105,9 @@ fn all() -> Vec<&'static Case> {
     [
         algebra::CASES,
         elementwise::CASES,
+        equations::CASES,
         factors::CASES,
+        functions::CASES,
         products::CASES,
         reductions::CASES,
         solves::CASES,

@@ -11,7 +11,9 @@
 
 mod algebra;
 mod elementwise;
+mod equations;
 mod factors;
+mod functions;
 mod opaque;
 mod reductions;
 mod solves;
@@ -96,10 +98,16 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::Cholesky => &solves::CHOLESKY,
         Op::Factor(factor) => factors::factor(factor),
         Op::Spectral(spectral) => factors::spectral(spectral),
+        Op::Sylvester => &equations::SYLVESTER,
+        Op::Stein => &equations::STEIN,
+        Op::SquareRoot => &equations::SQUARE_ROOT,
+        Op::MatrixSign => &equations::MATRIX_SIGN,
         Op::SymmetricFunction { .. } => &spectrum::SYMMETRIC_FUNCTION,
         Op::StopGradient => &spectrum::STOP_GRADIENT,
         Op::Det => &solves::DET,
         Op::LogDet => &solves::LOG_DET,
+        Op::MatrixFunction { .. } => &functions::MATRIX_FUNCTION,
+        Op::ExpAction => &functions::EXP_ACTION,
         Op::Opaque { .. } => &opaque::OPAQUE,
     }
 }
