@@ -130,7 +130,10 @@ fn reconstruction_and_spectral_functions_are_exact_where_eigenvalues_coincide() 
     let (a, b) = (tape.symmetric("A", 4), tape.symmetric("B", 4));
     let (values, vectors) = a.eigen();
     let d = values.diag();
-    for rebuilt in [vectors * d * vectors.t(), vectors * (d * vectors.t())] {
+    let rows = vectors.mul_row(values.t());
+    for rebuilt in
+        [vectors * d * vectors.t(), vectors * (d * vectors.t()), rows * vectors.t(), vectors * rows.t()]
+    {
         assert!(rebuilt.same(a));
     }
     let squared = vectors * (2.0 * values.square()).diag() * vectors.t();
