@@ -4,7 +4,7 @@
 use crate::cost::Kind;
 use crate::failure::Failure;
 use crate::kernels::sylvester::{self, Equation};
-use crate::kernels::{action, eigen, expm, reduce, sign, square_root, symmetric_function};
+use crate::kernels::{action, eigen, expm, logarithm, reduce, sign, square_root, symmetric_function};
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::{MatMut, MatRef};
@@ -113,6 +113,12 @@ impl Routine {
             Routine::Spectral(_) => square.saturating_mul(2),
             // Six products, a solve, and some two squarings; three times that for every direction. (Higham, *Functions of
             // Matrices* (2008), §10.3)
+            // A Schur form, some five square roots and as many quotients; blocks for directions. (Ibid., §11.5)
+            Routine::Function(MatrixFunction::Log) => {
+                let blocks = 2u64.saturating_pow(args.len().saturating_sub(1) as u32);
+                cube.saturating_mul(25)
+                    .saturating_add(cube.saturating_mul(5).saturating_mul(blocks.saturating_pow(3)))
+            }
             Routine::Function(MatrixFunction::Exp) => cube
                 .saturating_mul(19)
                 .saturating_mul(3u64.saturating_pow(args.len().saturating_sub(1) as u32)),
@@ -144,6 +150,9 @@ impl Routine {
         let rows = args.first().map_or(0, |a| a.rows);
         match self {
             Routine::Decompose(Decomposition::Eigen) => eigen::eigen_scratch::<T>(rows),
+            Routine::Function(MatrixFunction::Log) => {
+                logarithm::log_scratch::<T>(rows, args.len().saturating_sub(1))
+            }
             Routine::Function(MatrixFunction::Exp) => {
                 expm::exp_scratch::<T>(rows, args.len().saturating_sub(1))
             }
@@ -170,6 +179,9 @@ impl Routine {
             (Routine::Decompose(Decomposition::Eigen), &[a]) => eigen::eigen(dst, a, stack),
             (Routine::Spectral(spectral), &[spectrum, x]) => {
                 kernels::spectrum::spectral(dst, spectral, spectrum, x)
+            }
+            (Routine::Function(MatrixFunction::Log), &[a, ref directions @ ..]) => {
+                logarithm::log(dst, a, directions, stack)
             }
             (Routine::Function(MatrixFunction::Exp), &[a, ref directions @ ..]) => {
                 expm::exp(dst, a, directions, stack);

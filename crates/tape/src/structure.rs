@@ -1,5 +1,6 @@
 //! What is known of a matrix from how it is written.
 
+use crate::factor::Spectral;
 use crate::graph::{Graph, NodeId};
 use crate::op::{Binary, Function};
 use crate::{MatrixFunction, Op, Shape};
@@ -100,6 +101,8 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
             directions.map(|&id| graph.node(id).structure).fold(Symmetric, Structure::min)
         }
         Op::StopGradient => a,
+        // Skew over skew.
+        Op::Spectral(Spectral::Diag | Spectral::SkewGaps) => Symmetric,
         Op::Inverse if a >= Semidefinite => Definite,
         Op::Inverse => a,
         // With X, Xᵀ is a solution.

@@ -10,8 +10,6 @@ pub(crate) mod fixed;
 pub(crate) mod functions;
 pub(crate) mod gamma;
 pub(crate) mod lanes;
-// Nothing on tapes asks for logarithms of matrices yet.
-#[cfg_attr(not(test), allow(dead_code))]
 pub(crate) mod logarithm;
 pub(crate) mod product;
 pub(crate) mod reduce;
