@@ -332,17 +332,23 @@ impl Page<'_> {
                 product(if t { vec![rhs, left] } else { vec![left, rhs] })
             }
             (Op::Cholesky, &[x]) => Form::call("chol", of(x)).transposed(t),
+            (Op::Factor(Factor::PseudoInverse), &[x]) => of(x).power(Exponent::Pseudo).transposed(t),
             (Op::Factor(factor), &[x]) => Form::call(factor.symbol(), of(x)).transposed(t),
             (Op::Spectral(op), &[spectrum, x]) => {
+                if op == Spectral::Columns {
+                    let (x, over) = (self.form(x, t), inverse(Form::call("Diag", of(spectrum)), false));
+                    return product(if t { vec![over, x] } else { vec![x, over] });
+                }
                 let x = of(x);
                 let numerator = match op {
                     Spectral::Diagonal => return Form::call("diag", x).transposed(t),
                     Spectral::Diag => return Form::call("Diag", x),
-                    Spectral::Gaps => x,
+                    Spectral::Gaps | Spectral::Columns => x,
                     Spectral::SymmetricGaps => Form::call("sym", x),
-                    Spectral::SkewGaps => Form::call("skew", x),
+                    Spectral::SkewGaps | Spectral::SkewSums => Form::call("skew", x),
                 };
-                Form::Entrywise('⊘', vec![numerator, Form::call("Δ", of(spectrum))]).transposed(t)
+                let over = if op == Spectral::SkewSums { "Σ" } else { "Δ" };
+                Form::Entrywise('⊘', vec![numerator, Form::call(over, of(spectrum))]).transposed(t)
             }
             (op @ (Op::Sylvester | Op::Stein), args) => {
                 let args = args.iter().map(|&arg| of(arg)).collect();
@@ -403,6 +409,8 @@ impl Page<'_> {
         let form = self.form(id, false);
         let name = if upper { "triu" } else { "tril" };
         match self.graph.node(id).op {
+            Op::Factor(Factor::Lower | Factor::SymmetricLower) if unit && !upper => form,
+            Op::Factor(Factor::Triangular | Factor::Upper) if upper && !unit => form,
             _ if unit => {
                 let offset = Form::Number(if upper { 1.0 } else { -1.0 });
                 sum(vec![Form::Name("I".to_owned()), Form::Call(name.to_owned(), vec![form, offset])])

@@ -105,6 +105,7 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         Op::Spectral(Spectral::Diag | Spectral::SkewGaps) => Symmetric,
         Op::Inverse if a >= Semidefinite => Definite,
         Op::Inverse => a,
+        Op::Diag => Symmetric,
         // With X, Xᵀ is a solution.
         Op::Sylvester | Op::Stein => match *args {
             [a, b, c] if opposite(graph, a, b) => graph.node(c).structure.unsigned(),
@@ -114,7 +115,6 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         Op::SquareRoot if a >= Symmetric => Definite,
         Op::MatrixSign if a == Definite => Definite,
         Op::MatrixSign => a.unsigned(),
-        Op::Diag => Symmetric,
         Op::MatrixFunction { function: MatrixFunction::Exp, order: 0 } if a.symmetric() => Definite,
         Op::MatrixFunction { .. } if (0..args.len()).all(|i| at(i).symmetric()) => Symmetric,
         Op::Cholesky if shape.is_scalar() => Definite,
