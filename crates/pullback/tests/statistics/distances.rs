@@ -92,10 +92,13 @@ fn distance_of_subspaces() {
     let (n, k) = (6, 2);
     let tape = Tape::new();
     let (u, p) = (tape.input("U", (n, k)), tape.symmetric("P", n));
-    let loss = (u * (u.t() * u).solve(u.t()) - p).norm_squared();
+    let (q, _) = u.qr();
+    let projectors = [u * (u.t() * u).solve(u.t()), q * q.t(), u * u.pseudo_inverse()];
     let given = Given::from([("U", random(n, k, 1)), ("P", projector(&random(n, k, 2)))]);
     let (value, wanted) = subspaces(&given);
-    judge(loss, &given, value, &[(u, wanted)]);
+    for projector in projectors {
+        judge((projector - p).norm_squared(), &given, value, &[(u, wanted.clone())]);
+    }
 }
 
 /// That onto the column space.
@@ -108,6 +111,27 @@ fn subspaces(given: &Given) -> (f64, Mat<f64>) {
     let own = projector(u);
     let wanted = -4.0 * (eye(u.nrows()) - &own) * p * u * inv(&(u.transpose() * u));
     ((own - p).squared_norm_l2(), wanted)
+}
+
+/// Procrustes: the distance of A from what a rotation makes of B, `min ‖A − Q B‖² = ‖A‖² + ‖B‖² − 2 ‖A Bᵀ‖_*` with the
+/// orthogonal polar factor Q of `A Bᵀ` (Schönemann, *A Generalized Solution of the Orthogonal Procrustes Problem*, 1966).
+/// As Q minimizes it, Q may be held: in A `2 (A − Q B)`, in B `2 (B − Qᵀ A)`.
+#[test]
+fn procrustes() {
+    let (d, n) = (3, 6);
+    let tape = Tape::new();
+    let (a, b) = (tape.input("A", (d, n)), tape.input("B", (d, n)));
+    let (q, _) = (a * b.t()).polar();
+    let losses =
+        [(a - q * b).norm_squared(), a.norm_squared() + b.norm_squared() - 2.0 * (a * b.t()).nuclear_norm()];
+    let given = Given::from([("A", random(d, n, 1)), ("B", random(d, n, 2))]);
+    let (a_, b_) = (&given["A"], &given["B"]);
+    let svd = (a_ * b_.transpose()).svd().unwrap();
+    let q = svd.U() * svd.V().transpose();
+    let value = (a_ - &q * b_).squared_norm_l2();
+    for loss in losses {
+        judge(loss, &given, value, &[(a, 2.0 * (a_ - &q * b_)), (b, 2.0 * (b_ - q.transpose() * a_))]);
+    }
 }
 
 /// Rayleigh's quotient `xᵀ A x / xᵀ x` in x: `2/(xᵀ x) (A x − ρ x)` (Absil, Mahony & Sepulchre, *Optimization Algorithms on

@@ -161,10 +161,12 @@ fn canonical_correlations() {
     let ridge = epsilon * tape.identity(d);
     let [a, b] = [x, y].map(|x| (x * x.t() / samples as f64 + ridge).symmetric_function(|x| x.powf(-0.5)));
     let t = a * x * y.t() * b / samples as f64;
-    let loss = (t.t() * t).symmetric_function(|x| x.sqrt()).trace();
+    let sums = [t.nuclear_norm(), (t.t() * t).symmetric_function(|x| x.sqrt()).trace()];
     let given = Given::from([("X", random(d, samples, 1)), ("Y", random(d, samples, 2))]);
     let (value, wanted) = correlations(&given, epsilon);
-    judge(loss, &given, value, &[(x, wanted)]);
+    for sum in sums {
+        judge(sum, &given, value, &[(x, wanted.clone())]);
+    }
 }
 
 fn correlations(given: &Given, epsilon: f64) -> (f64, Mat<f64>) {
@@ -293,11 +295,14 @@ fn variable_projection() {
     let (n, k) = (7, 3);
     let tape = Tape::new();
     let (phi, y) = (tape.input("Φ", (n, k)), tape.input("y", (n, 1)));
-    let r = y - phi * (phi.t() * phi).solve(phi.t() * y);
-    let loss = 0.5 * r.norm_squared();
+    let coefficients = [(phi.t() * phi).solve(phi.t() * y), phi.least_squares(y), phi.pseudo_inverse() * y];
     let given = Given::from([("Φ", random(n, k, 1)), ("y", random(n, 1, 2))]);
     let (phi_, y_) = (&given["Φ"], &given["y"]);
     let c = inv(&(phi_.transpose() * phi_)) * phi_.transpose() * y_;
     let r = y_ - phi_ * &c;
-    judge(loss, &given, 0.5 * r.squared_norm_l2(), &[(phi, -(&r * c.transpose()))]);
+    let wanted = -(&r * c.transpose());
+    for c in coefficients {
+        let loss = 0.5 * (y - phi * c).norm_squared();
+        judge(loss, &given, 0.5 * r.squared_norm_l2(), &[(phi, wanted.clone())]);
+    }
 }
