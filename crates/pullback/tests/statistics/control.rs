@@ -214,7 +214,8 @@ fn markov_chain() {
     let loss = -counts.inner((t * q).expm().ln());
     let mut rates = map(&random(n, n, 1), f64::abs);
     for i in 0..n {
-        rates[(i, i)] = rates[(i, i)] - rates.row(i).sum();
+        let sum = rates.row(i).sum();
+        rates[(i, i)] -= sum;
     }
     let given = Given::from([("Q", rates), ("N", map(&random(n, n, 2), |x| (10.0 * x.abs()).round()))]);
     let scaled = t * &given["Q"];
