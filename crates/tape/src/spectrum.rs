@@ -74,7 +74,10 @@ fn between(graph: &Graph, y: NodeId, x: NodeId) -> Option<BTreeSet<NodeId>> {
     while let Some(id) = pending.pop_last() {
         let node = graph.node(id);
         let constant = matches!(node.op, Op::Ones | Op::Zeros | Op::Scalar(_));
-        if id != x && !constant && !node.op.is_elementwise() || node.shape != graph.node(x).shape {
+        // Entrywise products of two numbers are recorded as these.
+        let product = node.shape.is_scalar() && matches!(node.op, Op::MatMul | Op::ScaleBy | Op::Inner);
+        let known = id == x || constant || product || node.op.is_elementwise();
+        if !known || node.shape != graph.node(x).shape {
             return None;
         }
         found.insert(id);
