@@ -4,7 +4,7 @@
 use crate::cost::Kind;
 use crate::failure::Failure;
 use crate::kernels::sylvester::{self, Equation};
-use crate::kernels::{action, eigen, expm, reduce, sign, square_root, symmetric_function};
+use crate::kernels::{action, eigen, expm, real_eigen, reduce, sign, square_root, symmetric_function};
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::{MatMut, MatRef};
@@ -36,6 +36,8 @@ pub(crate) enum Routine {
 pub(crate) enum Decomposition {
     /// `A = V Diag(λ) Vᵀ` of a symmetric matrix.
     Eigen,
+    /// `A V = V Diag(λ)` of a matrix whose eigenvalues are real.
+    RealEigen,
 }
 
 impl Decomposition {
@@ -44,13 +46,15 @@ impl Decomposition {
         match factor {
             Factor::Eigenvalues => (Decomposition::Eigen, 0),
             Factor::Eigenvectors => (Decomposition::Eigen, m),
+            Factor::RealEigenvalues => (Decomposition::RealEigen, 0),
+            Factor::RealEigenvectors => (Decomposition::RealEigen, m),
         }
     }
 
     /// The numbers in all factors of an m×n matrix.
     pub(crate) fn len(self, Shape { rows: m, .. }: Shape) -> usize {
         match self {
-            Decomposition::Eigen => m + m * m,
+            Decomposition::Eigen | Decomposition::RealEigen => m + m * m,
         }
     }
 }
@@ -76,6 +80,7 @@ impl Routine {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Routine::Decompose(Decomposition::Eigen) => "eigendecomposition",
+            Routine::Decompose(Decomposition::RealEigen) => "real eigendecomposition",
             Routine::Spectral(_) => "beside a spectrum",
             Routine::Function(function) => function.name(),
             Routine::ExpAction => "action of expm",
@@ -110,6 +115,8 @@ impl Routine {
         match self {
             // Golub & Van Loan, *Matrix Computations*, 4th ed., §8.3.
             Routine::Decompose(Decomposition::Eigen) => cube.saturating_mul(9),
+            // Ibid., §7.5.6, and the eigenvectors.
+            Routine::Decompose(Decomposition::RealEigen) => cube.saturating_mul(28),
             Routine::Spectral(_) => square.saturating_mul(2),
             // Six products, a solve, and some two squarings; three times that for every direction. (Higham, *Functions of
             // Matrices* (2008), §10.3)
@@ -144,6 +151,7 @@ impl Routine {
         let rows = args.first().map_or(0, |a| a.rows);
         match self {
             Routine::Decompose(Decomposition::Eigen) => eigen::eigen_scratch::<T>(rows),
+            Routine::Decompose(Decomposition::RealEigen) => real_eigen::real_eigen_scratch::<T>(rows),
             Routine::Function(MatrixFunction::Exp) => {
                 expm::exp_scratch::<T>(rows, args.len().saturating_sub(1))
             }
@@ -168,6 +176,7 @@ impl Routine {
     ) -> Result<(), Failure> {
         match (self, args) {
             (Routine::Decompose(Decomposition::Eigen), &[a]) => eigen::eigen(dst, a, stack),
+            (Routine::Decompose(Decomposition::RealEigen), &[a]) => real_eigen::real_eigen(dst, a, stack),
             (Routine::Spectral(spectral), &[spectrum, x]) => {
                 kernels::spectrum::spectral(dst, spectral, spectrum, x)
             }

@@ -10,6 +10,10 @@ pub enum Factor {
     Eigenvalues,
     /// The matrix V of orthonormal eigenvectors of a symmetric matrix, `A = V Diag(λ) Vᵀ`.
     Eigenvectors,
+    /// The eigenvalues of a square matrix that are all real, ascending: a column.
+    RealEigenvalues,
+    /// The matrix V of their eigenvectors, columns of norm 1, `A V = V Diag(λ)`.
+    RealEigenvectors,
 }
 
 impl Factor {
@@ -18,34 +22,37 @@ impl Factor {
         match self {
             Factor::Eigenvalues => "eigenvalues",
             Factor::Eigenvectors => "eigenvectors",
+            Factor::RealEigenvalues => "real eigenvalues",
+            Factor::RealEigenvectors => "real eigenvectors",
         }
     }
 
     /// What it is called in formulas.
     pub(crate) const fn symbol(self) -> &'static str {
         match self {
-            Factor::Eigenvalues => "λ",
-            Factor::Eigenvectors => "V",
+            Factor::Eigenvalues | Factor::RealEigenvalues => "λ",
+            Factor::Eigenvectors | Factor::RealEigenvectors => "V",
         }
     }
 
     /// Every factor: for tests that walk the list.
-    pub const fn all() -> [Factor; 2] {
-        [Factor::Eigenvalues, Factor::Eigenvectors]
+    pub const fn all() -> [Factor; 4] {
+        [Factor::Eigenvalues, Factor::Eigenvectors, Factor::RealEigenvalues, Factor::RealEigenvectors]
     }
 
     /// Whether the matrix has to be known to be symmetric.
     pub(crate) const fn of_symmetric(self) -> bool {
         match self {
             Factor::Eigenvalues | Factor::Eigenvectors => true,
+            Factor::RealEigenvalues | Factor::RealEigenvectors => false,
         }
     }
 
     pub(crate) fn shape(self, a: Shape) -> Result<Shape, String> {
         let square = || if a.is_square() { Ok(a) } else { Err(format!("{a} is not square")) };
         match self {
-            Factor::Eigenvalues => square().map(|a| Shape::new(a.rows, 1)),
-            Factor::Eigenvectors => square(),
+            Factor::Eigenvalues | Factor::RealEigenvalues => square().map(|a| Shape::new(a.rows, 1)),
+            Factor::Eigenvectors | Factor::RealEigenvectors => square(),
         }
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod lanes;
 #[cfg_attr(not(test), allow(dead_code))]
 pub(crate) mod logarithm;
 pub(crate) mod product;
+pub(crate) mod real_eigen;
 pub(crate) mod reduce;
 pub(crate) mod registers;
 #[cfg(test)]
