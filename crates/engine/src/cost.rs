@@ -34,6 +34,8 @@ use smallvec::SmallVec;
 /// | inverse from LU, triangle of an inverse from Cholesky factors of n×n | `4/3 n³`, `2/3 n³` |
 /// | determinant, log-determinant from factors of n×n | `n`, `2n` |
 /// | eigenvalues and vectors of a symmetric n×n | `9n³` |
+/// | singular values and vectors of m×n, m ≥ n | `6mn² + 20n³` |
+/// | QR of m×n, LU and LDLᵀ of n×n with their factors | `4mn² − 4/3 n³`, `2/3 n³`, `1/3 n³` |
 /// | solution of a matrix equation with coefficients of orders m and n | `25(m³ + n³) + 5mn(m + n)` |
 /// | square root, sign of n×n | `28n³`, `29n³` |
 /// | opaque function | 0: nobody knows |

@@ -140,6 +140,20 @@ pub enum Error {
         /// Where the op was written.
         location: &'static Location<'static>,
     },
+    /// A pivot vanishes in a factorization that does not exchange rows.
+    #[error(
+        "{op}: pivot {pivot} of `{formula}` vanishes to working precision, and rows are not exchanged ({location})"
+    )]
+    ZeroPivot {
+        /// The op that factorizes the matrix.
+        op: &'static str,
+        /// The matrix.
+        formula: String,
+        /// The first vanishing pivot.
+        pivot: usize,
+        /// Where the op was written.
+        location: &'static Location<'static>,
+    },
     /// An iteration on a matrix did not converge, on a scaled one neither.
     #[error("{op}: no convergence for `{formula}` ({location})")]
     NoConvergence {

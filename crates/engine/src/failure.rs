@@ -8,6 +8,10 @@ pub(crate) enum Failure {
     NoConvergence,
     /// Two values of a spectrum coincide, and the result depends on how their vectors are chosen.
     Coincide { first: usize, second: usize, gap: f64 },
+    /// What is divided by vanishes.
+    Singular { pivot: usize },
+    /// A pivot vanishes where rows are not exchanged.
+    ZeroPivot { pivot: usize },
     /// An eigenvalue of one coefficient of an equation and one of the other that together make it singular.
     SingularEquation { first: Eigenvalue, second: Eigenvalue },
     /// An eigenvalue where a function of a matrix is not defined.
@@ -25,6 +29,8 @@ impl Failure {
         location: &'static Location<'static>,
     ) -> Error {
         match self {
+            Failure::Singular { pivot } => Error::Singular { op, formula, pivot, location },
+            Failure::ZeroPivot { pivot } => Error::ZeroPivot { op, formula, pivot, location },
             Failure::NoConvergence => Error::NoConvergence { op, formula, location },
             Failure::Coincide { first, second, gap } => {
                 Error::Coincide { op, formula, first, second, gap, location }

@@ -619,7 +619,12 @@ impl<'g> Lowering<'g> {
             }
             (Op::Factor(factor), &[a]) => {
                 let (decomposition, start) = Decomposition::of(factor, self.node(a).shape);
+                let of = self.node(a).shape;
                 let a = self.decomposed(decomposition, a, id);
+                if let Some(routine) = Routine::of_factors(factor, of) {
+                    let kernel = Kernel::Routine { routine, args: smallvec![a] };
+                    return plain(self.emit(id, shape, kernel));
+                }
                 plain(self.emit(id, shape, Kernel::Part { a, start }))
             }
             (Op::StopGradient, &[x]) => self.value(x),

@@ -4,7 +4,10 @@
 use crate::cost::Kind;
 use crate::failure::Failure;
 use crate::kernels::sylvester::{self, Equation};
-use crate::kernels::{action, eigen, expm, real_eigen, reduce, sign, square_root, symmetric_function};
+use crate::kernels::{
+    action, eigen, expm, logarithm, qr, real_eigen, reduce, sign, square_root, svd, symmetric_function,
+    triangles,
+};
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::{MatMut, MatRef};
@@ -16,6 +19,10 @@ pub(crate) enum Routine {
     /// All factors of a matrix, one behind the other in a column.
     Decompose(Decomposition),
     Spectral(Spectral),
+    /// The pseudo-inverse of a matrix of this shape, from its singular values and vectors.
+    PseudoInverse(Shape),
+    /// The polar factor, the same way.
+    Polar(Shape),
     /// A function of a matrix, or a derivative of it, in directions that are further arguments.
     Function(MatrixFunction),
     ExpAction,
@@ -38,23 +45,46 @@ pub(crate) enum Decomposition {
     Eigen,
     /// `A V = V Diag(λ)` of a matrix whose eigenvalues are real.
     RealEigen,
+    /// `A = U Diag(σ) Vᵀ`.
+    Svd,
+    /// `A = Q R`.
+    Qr,
+    /// `P A = L U`.
+    Lu,
+    /// `A = L Diag(d) Lᵀ` of a symmetric matrix.
+    Ldl,
 }
 
 impl Decomposition {
     /// The decomposition that a factor of an m×n matrix belongs to, and where among its numbers it begins.
-    pub(crate) fn of(factor: Factor, Shape { rows: m, .. }: Shape) -> (Decomposition, usize) {
+    pub(crate) fn of(factor: Factor, Shape { rows: m, cols: n }: Shape) -> (Decomposition, usize) {
+        let k = m.min(n);
         match factor {
             Factor::Eigenvalues => (Decomposition::Eigen, 0),
             Factor::Eigenvectors => (Decomposition::Eigen, m),
             Factor::RealEigenvalues => (Decomposition::RealEigen, 0),
             Factor::RealEigenvectors => (Decomposition::RealEigen, m),
+            Factor::SingularValues => (Decomposition::Svd, 0),
+            Factor::PseudoInverse | Factor::Polar => (Decomposition::Svd, 0),
+            Factor::LeftVectors => (Decomposition::Svd, k),
+            Factor::RightVectors => (Decomposition::Svd, k + m * k),
+            Factor::Orthonormal => (Decomposition::Qr, 0),
+            Factor::Triangular => (Decomposition::Qr, m * n),
+            Factor::Permutation => (Decomposition::Lu, 0),
+            Factor::Lower => (Decomposition::Lu, n * n),
+            Factor::Upper => (Decomposition::Lu, 2 * n * n),
+            Factor::SymmetricLower => (Decomposition::Ldl, 0),
+            Factor::Pivots => (Decomposition::Ldl, n * n),
         }
     }
 
     /// The numbers in all factors of an m×n matrix.
-    pub(crate) fn len(self, Shape { rows: m, .. }: Shape) -> usize {
+    pub(crate) fn len(self, Shape { rows: m, cols: n }: Shape) -> usize {
         match self {
-            Decomposition::Eigen | Decomposition::RealEigen => m + m * m,
+            Decomposition::Svd => m.min(n) * (1 + m + n),
+            Decomposition::Eigen | Decomposition::RealEigen | Decomposition::Ldl => m + m * m,
+            Decomposition::Qr => m * n + n * n,
+            Decomposition::Lu => 3 * n * n,
         }
     }
 }
@@ -76,12 +106,27 @@ impl Routine {
         }
     }
 
+    /// The routine that computes a factor of a matrix of this shape from its decomposition, if it is no part of that.
+    pub(crate) fn of_factors(factor: Factor, shape: Shape) -> Option<Routine> {
+        match factor {
+            Factor::PseudoInverse => Some(Routine::PseudoInverse(shape)),
+            Factor::Polar => Some(Routine::Polar(shape)),
+            _ => None,
+        }
+    }
+
     /// What it is called in a listing.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Routine::Decompose(Decomposition::Eigen) => "eigendecomposition",
             Routine::Decompose(Decomposition::RealEigen) => "real eigendecomposition",
+            Routine::Decompose(Decomposition::Svd) => "singular value decomposition",
+            Routine::Decompose(Decomposition::Qr) => "QR",
+            Routine::Decompose(Decomposition::Lu) => "LU with its factors",
+            Routine::Decompose(Decomposition::Ldl) => "LDLᵀ",
             Routine::Spectral(_) => "beside a spectrum",
+            Routine::PseudoInverse(_) => "pseudo-inverse",
+            Routine::Polar(_) => "polar factor",
             Routine::Function(function) => function.name(),
             Routine::ExpAction => "action of expm",
             Routine::Equation(_) => "matrix equation",
@@ -101,7 +146,9 @@ impl Routine {
             }
             Routine::Spectral(_) => Kind::Elementwise,
             Routine::Function(_) | Routine::ExpAction => Kind::Product,
-            Routine::SymmetricFunction { .. } => Kind::Product,
+            Routine::SymmetricFunction { .. } | Routine::PseudoInverse(_) | Routine::Polar(_) => {
+                Kind::Product
+            }
             Routine::ColMax | Routine::ColArgmax => Kind::Reduction,
         }
     }
@@ -112,14 +159,35 @@ impl Routine {
         let (rows, cols) = args.last().map_or((0, 0), |a| (a.rows as u64, a.cols as u64));
         let square = rows.saturating_mul(rows);
         let cube = square.saturating_mul(rows);
+        let times = |c: u64, factors: [u64; 3]| factors.into_iter().fold(c, u64::saturating_mul);
+        let (most, least) = (rows.max(cols), rows.min(cols));
         match self {
-            // Golub & Van Loan, *Matrix Computations*, 4th ed., §8.3.
+            // Golub & Van Loan, *Matrix Computations*, 4th ed., §8.6.
+            Routine::Decompose(Decomposition::Svd) => {
+                times(6, [most, least, least]).saturating_add(times(20, [least; 3]))
+            }
+            // The same, §5.2, for R and for Q.
+            Routine::Decompose(Decomposition::Qr) => {
+                times(4, [rows, cols, cols]).saturating_sub(times(4, [cols; 3]) / 3)
+            }
+            Routine::Decompose(Decomposition::Lu) => times(2, [rows; 3]) / 3,
+            Routine::Decompose(Decomposition::Ldl) => times(1, [rows; 3]) / 3,
+            Routine::PseudoInverse(Shape { rows, cols }) | Routine::Polar(Shape { rows, cols }) => {
+                times(2, [rows as u64, cols as u64, rows.min(cols) as u64])
+            }
+            // The same, §8.3.
             Routine::Decompose(Decomposition::Eigen) => cube.saturating_mul(9),
             // Ibid., §7.5.6, and the eigenvectors.
             Routine::Decompose(Decomposition::RealEigen) => cube.saturating_mul(28),
-            Routine::Spectral(_) => square.saturating_mul(2),
+            Routine::Spectral(_) => times(2, [rows, cols, 1]),
             // Six products, a solve, and some two squarings; three times that for every direction. (Higham, *Functions of
             // Matrices* (2008), §10.3)
+            // A Schur form, some five square roots and as many quotients; blocks for directions. (Ibid., §11.5)
+            Routine::Function(MatrixFunction::Log) => {
+                let blocks = 2u64.saturating_pow(args.len().saturating_sub(1) as u32);
+                cube.saturating_mul(25)
+                    .saturating_add(cube.saturating_mul(5).saturating_mul(blocks.saturating_pow(3)))
+            }
             Routine::Function(MatrixFunction::Exp) => cube
                 .saturating_mul(19)
                 .saturating_mul(3u64.saturating_pow(args.len().saturating_sub(1) as u32)),
@@ -148,10 +216,18 @@ impl Routine {
     }
 
     pub(crate) fn scratch<T: Scalar>(self, args: &[Shape]) -> StackReq {
-        let rows = args.first().map_or(0, |a| a.rows);
+        let Shape { rows, cols } = args.first().copied().unwrap_or(Shape::SCALAR);
         match self {
             Routine::Decompose(Decomposition::Eigen) => eigen::eigen_scratch::<T>(rows),
             Routine::Decompose(Decomposition::RealEigen) => real_eigen::real_eigen_scratch::<T>(rows),
+            Routine::Function(MatrixFunction::Log) => {
+                logarithm::log_scratch::<T>(rows, args.len().saturating_sub(1))
+            }
+            Routine::Decompose(Decomposition::Svd) => svd::svd_scratch::<T>(rows, cols),
+            Routine::Decompose(Decomposition::Qr) => qr::qr_scratch::<T>(rows, cols),
+            Routine::Decompose(Decomposition::Lu) => triangles::lu_scratch::<T>(rows),
+            Routine::Decompose(Decomposition::Ldl) => triangles::ldl_scratch::<T>(rows),
+            Routine::PseudoInverse(Shape { rows, cols }) => svd::pseudo_inverse_scratch::<T>(rows, cols),
             Routine::Function(MatrixFunction::Exp) => {
                 expm::exp_scratch::<T>(rows, args.len().saturating_sub(1))
             }
@@ -163,7 +239,9 @@ impl Routine {
                 let n = args.last().map_or(0, |last| last.rows);
                 symmetric_function::scratch::<T>(n, order as usize)
             }
-            Routine::Spectral(_) | Routine::ColMax | Routine::ColArgmax => StackReq::EMPTY,
+            Routine::Polar(_) | Routine::Spectral(_) | Routine::ColMax | Routine::ColArgmax => {
+                StackReq::EMPTY
+            }
         }
     }
 
@@ -177,8 +255,29 @@ impl Routine {
         match (self, args) {
             (Routine::Decompose(Decomposition::Eigen), &[a]) => eigen::eigen(dst, a, stack),
             (Routine::Decompose(Decomposition::RealEigen), &[a]) => real_eigen::real_eigen(dst, a, stack),
+            (Routine::Decompose(Decomposition::Svd), &[a]) => svd::svd(dst, a, stack),
+            (Routine::Decompose(Decomposition::Qr), &[a]) => {
+                qr::qr(dst, a, stack);
+                Ok(())
+            }
+            (Routine::Decompose(Decomposition::Lu), &[a]) => {
+                triangles::lu(dst, a, stack);
+                Ok(())
+            }
+            (Routine::Decompose(Decomposition::Ldl), &[a]) => triangles::ldl(dst, a, stack),
+            (Routine::PseudoInverse(Shape { rows, cols }), &[factors]) => {
+                svd::pseudo_inverse(dst, factors, rows, cols, stack);
+                Ok(())
+            }
+            (Routine::Polar(Shape { rows, cols }), &[factors]) => {
+                svd::polar(dst, factors, rows, cols);
+                Ok(())
+            }
             (Routine::Spectral(spectral), &[spectrum, x]) => {
                 kernels::spectrum::spectral(dst, spectral, spectrum, x)
+            }
+            (Routine::Function(MatrixFunction::Log), &[a, ref directions @ ..]) => {
+                logarithm::log(dst, a, directions, stack)
             }
             (Routine::Function(MatrixFunction::Exp), &[a, ref directions @ ..]) => {
                 expm::exp(dst, a, directions, stack);

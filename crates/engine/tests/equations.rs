@@ -68,6 +68,13 @@ fn functions_are_told_where_they_are_not_defined() {
         }
         error => panic!("{error}"),
     }
+    match fails(|a, _| a.logm(), &cut, &any) {
+        Error::OutsideDomain { op: "logm", formula, eigenvalue, location } => {
+            assert_eq!((formula.as_str(), location.file()), ("A", file!()));
+            assert_eq!((eigenvalue.re, eigenvalue.im), (-2.0, 0.0));
+        }
+        error => panic!("{error}"),
+    }
     let text = fails(|a, b| (a * b).sqrtm(), &Mat::zeros(2, 2), &any).to_string();
     assert!(text.starts_with("sqrtm: not defined for the eigenvalue 0 of `A B` ("), "{text}");
     let turn = matrix::<f64, 2>([[0.0, -2.0], [2.0, 0.0]]);

@@ -127,7 +127,7 @@ fn coinciding_values_that_are_told_apart_are_named() {
     let (s, apart) = (mat![[1.0], [3.0], [1.0]], mat![[1.0, 0.0, 2.0], [0.0, 1.0, 0.0], [3.0, 0.0, 1.5]]);
     let alike = mat![[1.0, 5.0, 0.0], [4.0, 9.0, 6.0], [0.0, 7.0, 1.0]];
     let (w_apart, w_alike) = (mat![[1.0], [0.0], [2.0]], mat![[2.0], [0.0], [2.0]]);
-    for op in Spectral::all() {
+    for op in Spectral::all().filter(|op| !matches!(op, Spectral::SkewSums | Spectral::Columns)) {
         let y = beside(op, if op == Spectral::Diag { w } else { x });
         let inputs = |x: &'static str, m| [("s", s.as_ref()), (x, m)];
         let (good, bad) = match op {
@@ -137,9 +137,36 @@ fn coinciding_values_that_are_told_apart_are_named() {
             _ => (run(&[y], &inputs("X", alike.as_ref())), run(&[y], &inputs("X", apart.as_ref()))),
         };
         good.unwrap();
+        if op == Spectral::GeneralDiagonal || op == Spectral::Diagonal {
+            let skew = mat![[1.0, 0.0, 2.0], [0.0, 1.0, 0.0], [-2.0, 0.0, 1.0]];
+            assert_eq!(run(&[y], &inputs("X", skew.as_ref())).is_ok(), op == Spectral::Diagonal);
+        }
         let Err(Error::Coincide { first: 0, second: 2, gap: 0.0, formula, .. }) = bad else {
             panic!("{bad:?}")
         };
         assert_eq!(formula, "s");
     }
+}
+
+#[test]
+fn quotients_by_sums_and_by_values() {
+    let tape = Tape::new();
+    let (spectrum, x) = (tape.input("s", (3, 1)), tape.input("X", (3, 3)));
+    let beside = |op| tape.apply(Op::Spectral(op), &[spectrum, x]);
+    let s = mat![[4.0], [0.0], [0.0]];
+    let alike = mat![[1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [3.0, 0.0, 0.0]];
+    let at = |x: &Mat<f64>| {
+        let y =
+            |op| run(&[beside(op)], &[("s", s.as_ref()), ("X", x.as_ref())]).map(|mut found| found.remove(0));
+        (y(Spectral::SkewSums), y(Spectral::Columns))
+    };
+    let (sums, columns) = at(&alike);
+    assert_eq!(sums.unwrap(), mat![[0.0, -0.25, -0.375], [0.25, 0.0, 0.0], [0.375, 0.0, 0.0]]);
+    assert_eq!(columns.unwrap(), mat![[0.25, 0.0, 0.0], [0.5, 0.0, 0.0], [0.75, 0.0, 0.0]]);
+    // A numerator over nothing.
+    let (sums, columns) = at(&mat![[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1e-300]]);
+    let error = sums.unwrap_err();
+    assert!(matches!(error, Error::Coincide { op: "skew sums", first: 1, second: 2, .. }), "{error}");
+    let error = columns.unwrap_err();
+    assert!(matches!(error, Error::Singular { op: "columns over a spectrum", pivot: 2, .. }), "{error}");
 }

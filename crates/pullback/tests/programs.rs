@@ -28,6 +28,8 @@ fn grow<'t>(tape: &'t Tape, pool: &mut Vec<Var<'t>>, (op, first, second): Step) 
         let square = pick(&|shape| shape == Shape::new(rows, rows)).unwrap_or_else(|| a * a.t());
         square.tanh() + (rows as f64 + 1.0) * tape.identity(rows)
     };
+    // The same of as many rows as there are columns.
+    let other_side = || (a.t() * a).tanh() + (cols as f64 + 1.0) * tape.identity(cols);
     let grown = match op {
         0 => match pick(&|shape| shape.rows == cols) {
             Some(b) => (a * b) / cols as f64,
@@ -108,12 +110,19 @@ fn grow<'t>(tape: &'t Tape, pool: &mut Vec<Var<'t>>, (op, first, second): Step) 
         62 => (a.tanh() + 2.0).norm_p(3.0) * a.cos(),
         63 => tape.einsum("ij,ij->j", &[a, like().sin()]).repeat_cols(rows),
         64 => (a.tanh() * a.t() / rows as f64).matrix_power(3).quadratic_form(a.tanh()).tanh(),
+        66 => (0.2 * regular()).expm() * a.tanh() - regular().logm() * a,
+        67 => (0.2 * regular()).expm_multiply(a).tanh(),
+        68 => regular().sqrtm() * a.tanh() + regular().signm() * a,
+        69 => {
+            regular().sylvester(other_side(), a)
+                - (regular() / (3 * rows) as f64).stein(other_side() / (3 * cols) as f64, a)
+        }
         _ => -a,
     };
     pool.push(grown);
 }
 
-const OPS: u8 = 67;
+const OPS: u8 = 71;
 
 /// The inputs, and all expressions grown from them.
 fn expressions<'t>(tape: &'t Tape, program: &Random) -> (Vec<Var<'t>>, Vec<Var<'t>>) {

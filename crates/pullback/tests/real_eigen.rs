@@ -1,4 +1,4 @@
-//! Eigenvalues and eigenvectors of general matrices, and projectors of symmetric ones: against closed forms, and where
+//! Eigenvalues and eigenvectors of general matrices, and projectors: against closed forms, and where
 //! eigenvalues coincide.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
@@ -108,13 +108,26 @@ fn what_depends_on_the_choice_of_vectors_is_an_error() {
         assert_eq!((first, second, gap, formula.as_str()), (1, 2, 0.0, "λ(A)"));
         assert!(location.file().ends_with("real_eigen.rs"));
     }
+    // Along a rotation, two equal eigenvalues become a complex pair.
+    let along = jvp(a.real_eigenvalues(), &[(a, b)]).unwrap();
+    let rotation = |sign: f64| {
+        Mat::from_fn(4, 4, |i, j| match (i, j) {
+            (0, 2) => 1.0,
+            (2, 0) => sign,
+            _ => 0.0,
+        })
+    };
+    for sign in [-1.0, 1.0, 0.0] {
+        let error = run(along, &[("A", &twice), ("B", &rotation(sign))]);
+        assert!(matches!(error, Err(Error::Engine(EngineError::Coincide { .. }))), "{error:?}");
+    }
     // Too few eigenvectors: there are values, but no gradients at all.
     let jordan = Mat::from_fn(4, 4, |i, j| if i == j { 2.0 } else { f64::from(u8::from(i + 1 == j)) });
     assert_eq!(run(a.real_eigenvalues(), &[("A", &jordan)]).unwrap(), Mat::full(4, 1, 2.0));
     let g = gradient(a.real_eigenvalues().exp().sum(), &[a]).unwrap()[0];
     let error = run(g, &[("A", &jordan)]);
     let Err(Error::Engine(EngineError::Singular { ref formula, .. })) = error else { panic!("{error:?}") };
-    assert_eq!(formula, "V(A)");
+    assert_eq!(formula, "V(A)ᵀ");
 }
 
 #[test]
@@ -172,4 +185,33 @@ fn projectors_of_simple_eigenvalues_and_of_clusters() {
         matches!(error, Err(Error::Engine(EngineError::Coincide { first: 1, second: 2, .. }))),
         "{error:?}"
     );
+}
+
+/// The left singular vectors of A are the eigenvectors of `A Aᵀ`, in the other order.
+#[test]
+fn projectors_on_singular_vectors() {
+    let tape = Tape::new();
+    let (a, b) = (tape.input("A", (4, 3)), tape.input("B", (4, 4)));
+    let u = [0.5, -0.5, 0.5, 0.5];
+    let q = |i: usize, j: usize| f64::from(u8::from(i == j)) - 2.0 * u[i] * u[j];
+    let (cos, sin) = (0.6, 0.8);
+    let turn = |i: usize, j: usize| [[cos, 0.0, -sin], [0.0, 1.0, 0.0], [sin, 0.0, cos]][i][j];
+    let weights = Mat::from_fn(4, 4, |i, j| ((i + 2 * j) as f64).cos());
+    for values in [[3.0, 2.0, 1.0], [3.0, 3.0, 1.0]] {
+        let entry = |i, j| (0..3).map(|k| q(i, k) * values[k] * turn(j, k)).sum::<f64>();
+        let matrix = Mat::from_fn(4, 3, entry);
+        let inputs = [("A", &matrix), ("B", &weights)];
+        let of = |projector: Var<'_>| {
+            let loss = b.inner(projector);
+            (run(loss, &inputs).unwrap(), run(gradient(loss, &[a]).unwrap()[0], &inputs).unwrap())
+        };
+        for (left, right) in [
+            (a.singular_projector(..2), (a * a.t()).eigenprojector(2..)),
+            (a.singular_projector(2..), (a * a.t()).eigenprojector(1..2)),
+        ] {
+            let ((value, found), (same, expected)) = (of(left), of(right));
+            assert!(distance(&value, &same) < 1e-14, "{values:?}");
+            assert!(distance(&found, &expected) < 1e-12, "{values:?}: {:e}", distance(&found, &expected));
+        }
+    }
 }

@@ -14,16 +14,52 @@ pub enum Factor {
     RealEigenvalues,
     /// The matrix V of their eigenvectors, columns of norm 1, `A V = V Diag(λ)`.
     RealEigenvectors,
+    /// The singular values σ of an m×n matrix, descending: a column of min(m, n).
+    SingularValues,
+    /// The matrix U of orthonormal left singular vectors, m×min(m, n), `A = U Diag(σ) Vᵀ`.
+    LeftVectors,
+    /// The matrix V of orthonormal right singular vectors, n×min(m, n).
+    RightVectors,
+    /// The pseudo-inverse of Moore and Penrose of an m×n matrix, n×m, by its singular values.
+    PseudoInverse,
+    /// The factor `U Vᵀ` of `A = U Diag(σ) Vᵀ`, m×n: of all matrices with orthonormal columns (or rows) the nearest.
+    Polar,
+    /// The matrix Q of orthonormal columns of an m×n matrix with m ≥ n, m×n, `A = Q R`.
+    Orthonormal,
+    /// The upper triangle R with a diagonal that is not negative, n×n.
+    Triangular,
+    /// The permutation P of a square matrix, `P A = L U`.
+    Permutation,
+    /// The lower triangle L of LU, with ones on its diagonal.
+    Lower,
+    /// The upper triangle U of LU.
+    Upper,
+    /// The lower triangle L of a symmetric matrix, with ones on its diagonal, `A = L Diag(d) Lᵀ`.
+    SymmetricLower,
+    /// The pivots d of a symmetric matrix: a column.
+    Pivots,
 }
 
 impl Factor {
-    /// The name in formulas and messages.
+    /// The name in messages.
     pub const fn name(self) -> &'static str {
         match self {
             Factor::Eigenvalues => "eigenvalues",
             Factor::Eigenvectors => "eigenvectors",
             Factor::RealEigenvalues => "real eigenvalues",
             Factor::RealEigenvectors => "real eigenvectors",
+            Factor::SingularValues => "singular values",
+            Factor::LeftVectors => "left singular vectors",
+            Factor::RightVectors => "right singular vectors",
+            Factor::PseudoInverse => "pseudo-inverse",
+            Factor::Polar => "polar factor",
+            Factor::Orthonormal => "Q of QR",
+            Factor::Triangular => "R of QR",
+            Factor::Permutation => "permutation of LU",
+            Factor::Lower => "L of LU",
+            Factor::Upper => "U of LU",
+            Factor::SymmetricLower => "L of LDL",
+            Factor::Pivots => "d of LDL",
         }
     }
 
@@ -31,28 +67,68 @@ impl Factor {
     pub(crate) const fn symbol(self) -> &'static str {
         match self {
             Factor::Eigenvalues | Factor::RealEigenvalues => "λ",
-            Factor::Eigenvectors | Factor::RealEigenvectors => "V",
+            Factor::Eigenvectors | Factor::RealEigenvectors | Factor::RightVectors => "V",
+            Factor::SingularValues => "sv",
+            Factor::LeftVectors => "U",
+            Factor::PseudoInverse => "pinv",
+            Factor::Polar => "polar",
+            Factor::Orthonormal => "Q",
+            Factor::Triangular => "R",
+            Factor::Permutation => "lu.P",
+            Factor::Lower => "lu.L",
+            Factor::Upper => "lu.U",
+            Factor::SymmetricLower => "ldl.L",
+            Factor::Pivots => "ldl.d",
         }
     }
 
     /// Every factor: for tests that walk the list.
-    pub const fn all() -> [Factor; 4] {
-        [Factor::Eigenvalues, Factor::Eigenvectors, Factor::RealEigenvalues, Factor::RealEigenvectors]
+    pub fn all() -> impl Iterator<Item = Factor> {
+        [
+            Factor::Eigenvalues,
+            Factor::Eigenvectors,
+            Factor::RealEigenvalues,
+            Factor::RealEigenvectors,
+            Factor::SingularValues,
+            Factor::LeftVectors,
+            Factor::RightVectors,
+            Factor::PseudoInverse,
+            Factor::Polar,
+            Factor::Orthonormal,
+            Factor::Triangular,
+            Factor::Permutation,
+            Factor::Lower,
+            Factor::Upper,
+            Factor::SymmetricLower,
+            Factor::Pivots,
+        ]
+        .into_iter()
     }
 
     /// Whether the matrix has to be known to be symmetric.
     pub(crate) const fn of_symmetric(self) -> bool {
-        match self {
-            Factor::Eigenvalues | Factor::Eigenvectors => true,
-            Factor::RealEigenvalues | Factor::RealEigenvectors => false,
-        }
+        use Factor::{Eigenvalues, Eigenvectors, Pivots, SymmetricLower};
+        matches!(self, Eigenvalues | Eigenvectors | SymmetricLower | Pivots)
     }
 
     pub(crate) fn shape(self, a: Shape) -> Result<Shape, String> {
         let square = || if a.is_square() { Ok(a) } else { Err(format!("{a} is not square")) };
+        let least = a.rows.min(a.cols);
         match self {
-            Factor::Eigenvalues | Factor::RealEigenvalues => square().map(|a| Shape::new(a.rows, 1)),
-            Factor::Eigenvectors | Factor::RealEigenvectors => square(),
+            Factor::Eigenvalues | Factor::RealEigenvalues | Factor::Pivots => {
+                square().map(|a| Shape::new(a.rows, 1))
+            }
+            Factor::Eigenvectors | Factor::RealEigenvectors | Factor::SymmetricLower => square(),
+            Factor::Permutation | Factor::Lower | Factor::Upper => square(),
+            Factor::Orthonormal | Factor::Triangular if a.rows < a.cols => {
+                Err(format!("{a} has more columns than rows"))
+            }
+            Factor::Orthonormal | Factor::Polar => Ok(a),
+            Factor::Triangular => Ok(Shape::new(a.cols, a.cols)),
+            Factor::SingularValues => Ok(Shape::new(least, 1)),
+            Factor::LeftVectors => Ok(Shape::new(a.rows, least)),
+            Factor::RightVectors => Ok(Shape::new(a.cols, least)),
+            Factor::PseudoInverse => Ok(a.transposed()),
         }
     }
 }
@@ -62,11 +138,14 @@ impl Factor {
 ///
 /// | operation | value | linear in the second argument, with the adjoint |
 /// |---|---|---|
-/// | `Diagonal` | `diag(M)`; fails if M is no multiple of I where values coincide | `Diag` |
+/// | `Diagonal` | `diag(M)`; fails if `½ (M + Mᵀ)` is no multiple of I where values coincide | `Diag` |
+/// | `GeneralDiagonal` | the same, but M itself must be one | `Diag` |
 /// | `Diag` | `Diag(w)`; fails if entries of w differ where values coincide | `Diagonal` |
 /// | `Gaps` | `Mᵢⱼ/(λⱼ − λᵢ)`, 0 on the diagonal | `Gaps` |
 /// | `SymmetricGaps` | the same of `½ (M + Mᵀ)` | `SkewGaps` |
 /// | `SkewGaps` | the same of `½ (M − Mᵀ)` | `SymmetricGaps` |
+/// | `SkewSums` | `½ (Mᵢⱼ − Mⱼᵢ)/(λᵢ + λⱼ)`, for `λ ≥ 0`; fails if both vanish and the numerator does not | `SkewSums` |
+/// | `Columns` | `M Diag(λ)⁻¹`, for `λ ≥ 0`; fails if one vanishes and its column is not 0 | `Columns` |
 ///
 /// A quotient by a gap is 0 where its numerator is 0 to working precision; a run fails if the gap is, and the numerator is
 /// not.
@@ -74,10 +153,13 @@ impl Factor {
 #[allow(missing_docs)] // The table above documents them at one glance.
 pub enum Spectral {
     Diagonal,
+    GeneralDiagonal,
     Diag,
     Gaps,
     SymmetricGaps,
     SkewGaps,
+    SkewSums,
+    Columns,
 }
 
 impl Spectral {
@@ -85,23 +167,32 @@ impl Spectral {
     pub const fn name(self) -> &'static str {
         match self {
             Spectral::Diagonal => "diagonal beside a spectrum",
+            Spectral::GeneralDiagonal => "general diagonal beside a spectrum",
             Spectral::Diag => "diag beside a spectrum",
             Spectral::Gaps => "gaps",
             Spectral::SymmetricGaps => "symmetric gaps",
             Spectral::SkewGaps => "skew gaps",
+            Spectral::SkewSums => "skew sums",
+            Spectral::Columns => "columns over a spectrum",
         }
     }
 
     /// Every operation: for tests that walk the list.
-    pub const fn all() -> [Spectral; 5] {
-        [Spectral::Diagonal, Spectral::Diag, Spectral::Gaps, Spectral::SymmetricGaps, Spectral::SkewGaps]
+    pub fn all() -> impl Iterator<Item = Spectral> {
+        use Spectral::{Columns, Diag, Diagonal, Gaps, GeneralDiagonal, SkewGaps, SkewSums, SymmetricGaps};
+        [Diagonal, GeneralDiagonal, Diag, Gaps, SymmetricGaps, SkewGaps, SkewSums, Columns].into_iter()
     }
 
     pub(crate) fn shape(self, n: usize, b: Shape) -> Result<Shape, String> {
-        let wanted = if self == Spectral::Diag { Shape::new(n, 1) } else { Shape::new(n, n) };
+        let wanted = match self {
+            Spectral::Diag => Shape::new(n, 1),
+            Spectral::Columns => Shape::new(b.rows, n),
+            _ => Shape::new(n, n),
+        };
         match self {
             _ if b != wanted => Err(format!("beside {n} values there is a {wanted}, not a {b}")),
-            Spectral::Diagonal => Ok(Shape::new(n, 1)),
+            Spectral::Diagonal | Spectral::GeneralDiagonal => Ok(Shape::new(n, 1)),
+            Spectral::Columns => Ok(b),
             _ => Ok(Shape::new(n, n)),
         }
     }
@@ -109,7 +200,7 @@ impl Spectral {
 
 impl<'t> Var<'t> {
     #[track_caller]
-    fn factor(self, factor: Factor) -> Var<'t> {
+    pub(crate) fn factor(self, factor: Factor) -> Var<'t> {
         self.tape.record(Op::Factor(factor), &[self], Location::caller())
     }
 

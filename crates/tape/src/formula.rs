@@ -6,7 +6,7 @@
 //! clause first, which also bounds the depth of the recursion.
 
 use crate::factor::{Factor, Spectral};
-use crate::graph::{Graph, Node, NodeId};
+use crate::graph::{Args, Graph, Node, NodeId};
 use crate::op::Function;
 use crate::write::{Style, digits, head, write};
 use crate::{MatrixFunction, Op, Shape, Structure, Var};
@@ -338,17 +338,25 @@ impl Page<'_> {
                 product(if t { vec![rhs, left] } else { vec![left, rhs] })
             }
             (Op::Cholesky, &[x]) => Form::call("chol", of(x)).transposed(t),
+            (Op::Factor(Factor::PseudoInverse), &[x]) => of(x).power(Exponent::Pseudo).transposed(t),
             (Op::Factor(factor), &[x]) => Form::call(factor.symbol(), of(x)).transposed(t),
             (Op::Spectral(op), &[spectrum, x]) => {
+                if op == Spectral::Columns {
+                    let (x, over) = (self.form(x, t), inverse(Form::call("Diag", of(spectrum)), false));
+                    return product(if t { vec![over, x] } else { vec![x, over] });
+                }
                 let x = of(x);
                 let numerator = match op {
-                    Spectral::Diagonal => return Form::call("diag", x).transposed(t),
+                    Spectral::Diagonal | Spectral::GeneralDiagonal => {
+                        return Form::call("diag", x).transposed(t);
+                    }
                     Spectral::Diag => return Form::call("Diag", x),
-                    Spectral::Gaps => x,
+                    Spectral::Gaps | Spectral::Columns => x,
                     Spectral::SymmetricGaps => Form::call("sym", x),
-                    Spectral::SkewGaps => Form::call("skew", x),
+                    Spectral::SkewGaps | Spectral::SkewSums => Form::call("skew", x),
                 };
-                Form::Entrywise('⊘', vec![numerator, Form::call("Δ", of(spectrum))]).transposed(t)
+                let over = if op == Spectral::SkewSums { "Σ" } else { "Δ" };
+                Form::Entrywise('⊘', vec![numerator, Form::call(over, of(spectrum))]).transposed(t)
             }
             (op @ (Op::Sylvester | Op::Stein), args) => {
                 let args = args.iter().map(|&arg| of(arg)).collect();
@@ -360,18 +368,15 @@ impl Page<'_> {
                 self.form(x, t)
             }
             (Op::StopGradient, &[x]) => Form::call("stop", of(x)).transposed(t),
-            (Op::SymmetricFunction { order, columns }, args) => {
-                // The derivatives of f follow from f; its eigenvalues are held in any case.
-                let shown = |&(i, _): &(usize, &NodeId)| i == 1 || i > columns as usize;
-                let args: Vec<_> =
-                    args.iter().enumerate().filter(shown).map(|(_, &id)| self.form(id, false)).collect();
-                let name = match order {
-                    0 => "fun".to_owned(),
-                    1 => "Dfun".to_owned(),
-                    order => format!("D{}fun", digits(&order.to_string())),
-                };
-                Form::Call(name, args).transposed(t)
+            (Op::SymmetricFunction { order, columns }, args) => Form::Frechet {
+                name: "fun".to_owned(),
+                order,
+                args: {
+                    let directions = args.iter().skip(1 + columns as usize);
+                    args.iter().skip(1).take(1).chain(directions).map(|&id| of(id)).collect()
+                },
             }
+            .transposed(t),
             (Op::Det, &[x]) => Form::call("det", of(x)),
             (Op::LogDet, &[x]) => Form::LogDet(Box::new(of(x))),
             (Op::ExpAction, &[a, b]) => {
@@ -406,6 +411,8 @@ impl Page<'_> {
         let form = self.form(id, false);
         let name = if upper { "triu" } else { "tril" };
         match self.graph.node(id).op {
+            Op::Factor(Factor::Lower | Factor::SymmetricLower) if unit && !upper => form,
+            Op::Factor(Factor::Triangular | Factor::Upper) if upper && !unit => form,
             _ if unit => {
                 let offset = Form::Number(if upper { 1.0 } else { -1.0 });
                 sum(vec![Form::Name("I".to_owned()), Form::Call(name.to_owned(), vec![form, offset])])
@@ -494,6 +501,18 @@ fn is_mark(op: Op) -> bool {
     matches!(op, Op::Transpose | Op::Scale(_))
 }
 
+/// The arguments that are printed. The derivatives of a function of a symmetric matrix follow from the function, and its
+/// matrix is that of the eigenvalues.
+fn shown(node: &Node) -> Args {
+    match node.op {
+        Op::SymmetricFunction { columns, .. } => {
+            let printed = |&(i, _): &(usize, &NodeId)| i == 1 || i > columns as usize;
+            node.args.iter().enumerate().filter(printed).map(|(_, &arg)| arg).collect()
+        }
+        _ => node.args.clone(),
+    }
+}
+
 impl Outline {
     fn new(graph: &Graph, root: NodeId) -> Self {
         let mut uses: HashMap<NodeId, u32> = HashMap::from([(root, 1)]);
@@ -503,7 +522,7 @@ impl Outline {
             nodes.push(id);
             let node = graph.node(id);
             let mine = uses.get(&id).copied().unwrap_or(1);
-            let mut args = node.args.clone();
+            let mut args = shown(node);
             if node.op == Op::Inner {
                 args.dedup();
             }
@@ -527,7 +546,7 @@ impl Outline {
         for &id in &self.nodes {
             let node = graph.node(id);
             let under =
-                node.args.iter().filter_map(|arg| weights.get(arg)).fold(0u64, |a, &b| a.saturating_add(b));
+                shown(node).iter().filter_map(|arg| weights.get(arg)).fold(0u64, |a, &b| a.saturating_add(b));
             let weight = if is_mark(node.op) { under } else { under.saturating_add(1) };
             weights.insert(id, if cut(id, node, weight) { 1 } else { weight });
         }
@@ -651,7 +670,7 @@ fn abbreviated(
                 cuts.insert(id, "…".to_owned());
                 continue;
             }
-            for &arg in &node.args {
+            for arg in shown(node) {
                 if depth.insert(arg, below).is_none() {
                     pending.push(arg);
                 }

@@ -15,6 +15,7 @@
 
 mod arrange;
 mod contract;
+mod decompose;
 mod equations;
 mod error;
 mod factor;

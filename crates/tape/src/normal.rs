@@ -492,6 +492,11 @@ impl Recorder {
                 let value = self.normal(Op::Map(Function::Exp), &[a], shape, at);
                 Some(directions.iter().fold(value, |product, &e| self.scale_by(product, e, at)))
             }
+            MatrixFunction::Log if order == 0 && self.is_unit(a) => Some(self.zeros(shape, at)),
+            // log′ = 1/x.
+            MatrixFunction::Log if order == 1 && directions.iter().any(|&e| self.is_unit(e)) => {
+                Some(self.normal(Op::Inverse, &[a], shape, at))
+            }
             MatrixFunction::Exp if order == 0 && self.is_zero(a) => {
                 Some(self.intern(Op::Identity, &[], shape, at))
             }

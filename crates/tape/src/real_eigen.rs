@@ -1,15 +1,13 @@
-//! Eigenvalues and eigenvectors of general matrices where they are real, and projectors of symmetric matrices.
+//! Eigenvalues and eigenvectors of general matrices where they are real, and projectors on eigenvectors and singular vectors.
 
-use crate::{Factor, Op, Structure, Var};
+use crate::{Factor, Structure, Var};
 use std::ops::RangeBounds;
-use std::panic::Location;
 
 impl<'t> Var<'t> {
     /// What a matrix that is known to be symmetric has, or else what any has.
     #[track_caller]
     fn real_factor(self, symmetric: Factor, general: Factor) -> Var<'t> {
-        let factor = if self.structure() >= Structure::Symmetric { symmetric } else { general };
-        self.tape.record(Op::Factor(factor), &[self], Location::caller())
+        self.factor(if self.structure() >= Structure::Symmetric { symmetric } else { general })
     }
 
     /// The eigenvalues of a square matrix that are all real, ascending, m×1. O(m³), by the real Schur form. Of a matrix that
@@ -49,7 +47,7 @@ impl<'t> Var<'t> {
     /// [eigenvalues](Self::real_eigenvalues), m×m: `X V = V Diag(λ)`. Each has the norm 1, and its entry of the largest size
     /// is positive. O(m³).
     ///
-    /// The rows of `V⁻¹` are the left eigenvectors. If an eigenvalue has too few eigenvectors, some columns almost agree.
+    /// The rows of `V⁻¹` are the left eigenvectors. If an eigenvalue has too few eigenvectors, some columns agree, or almost.
     ///
     /// # Derivative
     /// `U − V Diag(diag(Vᵀ U))` with `U = V (V⁻¹ ε V ⊘ Δ)`, the gaps `Δᵢⱼ = λⱼ − λᵢ` and 0 on the diagonal; the second term keeps
@@ -94,6 +92,26 @@ impl<'t> Var<'t> {
     #[track_caller]
     pub fn eigenprojector(self, range: impl RangeBounds<usize>) -> Var<'t> {
         let vectors = self.eigenvectors().slice(.., range);
+        vectors * vectors.t()
+    }
+
+    /// The orthogonal projector on what the left singular vectors of a range of singular values span, in descending order:
+    /// `U_r U_rᵀ`, m×m, symmetric. O(mnk). That on the right singular vectors is the one of the transpose.
+    ///
+    /// It does not depend on the choice of the vectors, as long as no singular value within the range coincides with one
+    /// outside; then it has gradients, and they are exact where singular values within the range coincide. Derivatives
+    /// along a direction, and gradients of gradients, need singular values within the range that differ.
+    ///
+    /// # Derivative
+    /// `U̇_r U_rᵀ + U_r U̇_rᵀ` with that of [`left_vectors`](Self::left_vectors). (Kato, *Perturbation Theory for Linear
+    /// Operators*, §II.2)
+    ///
+    /// # Errors
+    /// Those of [`left_vectors`](Self::left_vectors); (deferred) [`Error::Shape`](crate::Error::Shape) if the range goes
+    /// beyond the singular values.
+    #[track_caller]
+    pub fn singular_projector(self, range: impl RangeBounds<usize>) -> Var<'t> {
+        let vectors = self.left_vectors().slice(.., range);
         vectors * vectors.t()
     }
 }

@@ -123,7 +123,7 @@ impl Recorder {
     }
 
     /// Whether this is an identity matrix.
-    fn is_unit(&self, id: NodeId) -> bool {
+    pub(crate) fn is_unit(&self, id: NodeId) -> bool {
         self.op(id) == Op::Identity || matches!(self.op(id), Op::Scalar(c) if c.value() == 1.0)
     }
 

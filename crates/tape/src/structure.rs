@@ -1,5 +1,6 @@
 //! What is known of a matrix from how it is written.
 
+use crate::factor::Spectral;
 use crate::graph::{Graph, NodeId};
 use crate::op::{Binary, Function};
 use crate::{MatrixFunction, Op, Shape};
@@ -100,8 +101,11 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
             directions.map(|&id| graph.node(id).structure).fold(Symmetric, Structure::min)
         }
         Op::StopGradient => a,
+        // Skew over skew.
+        Op::Spectral(Spectral::Diag | Spectral::SkewGaps) => Symmetric,
         Op::Inverse if a >= Semidefinite => Definite,
         Op::Inverse => a,
+        Op::Diag => Symmetric,
         // With X, Xᵀ is a solution.
         Op::Sylvester | Op::Stein => match *args {
             [a, b, c] if opposite(graph, a, b) => graph.node(c).structure.unsigned(),
@@ -111,7 +115,6 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         Op::SquareRoot if a >= Symmetric => Definite,
         Op::MatrixSign if a == Definite => Definite,
         Op::MatrixSign => a.unsigned(),
-        Op::Diag => Symmetric,
         Op::MatrixFunction { function: MatrixFunction::Exp, order: 0 } if a.symmetric() => Definite,
         Op::MatrixFunction { .. } if (0..args.len()).all(|i| at(i).symmetric()) => Symmetric,
         Op::Cholesky if shape.is_scalar() => Definite,

@@ -40,6 +40,11 @@ fn projectors_are_symmetric() {
     assert_eq!(p.shape(), s.shape());
     assert!(s.eigenprojector(..).same(tape.identity(4)));
     assert!(s.eigenprojector(2..2).check().is_ok());
+    let a = tape.input("A", (5, 3));
+    let p = a.singular_projector(..2);
+    assert!(p.structure() >= Structure::Symmetric);
+    assert_eq!((p.shape(), a.t().singular_projector(..).shape()), (Shape::new(5, 5), Shape::new(3, 3)));
+    assert!(a.singular_projector(2..4).check().is_err());
     assert!(tape.symmetric("E", 0).eigenprojector(..).check().is_ok());
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn eigen<T: Scalar>(
         registers::release();
         result
     };
-    if decompose(a, stack).is_err() {
+    if !is_usual(largest) || decompose(a, stack).is_err() {
         // Once more, with entries of the order of 1 and the rows in reverse.
         let (mut scaled, stack) = temp_mat_zeroed::<T, _, _>(n, n, stack);
         let mut scaled = scaled.as_mat_mut();
@@ -93,6 +93,12 @@ pub(crate) fn largest<T: Scalar>(a: MatRef<'_, T>) -> T {
         }
     }
     largest
+}
+
+/// Whether squares of numbers of this size, and of rounding errors of them, are neither too large nor too small.
+pub(crate) fn is_usual<T: Scalar>(largest: T) -> bool {
+    let small = T::EPSILON * T::EPSILON;
+    largest == T::default() || largest >= small && largest * small <= T::from_f64(1.0)
 }
 
 /// Whether the first entry of the largest size in a column is negative. Sizes that differ by rounding errors only count as

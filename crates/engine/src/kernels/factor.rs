@@ -122,7 +122,7 @@ fn not_positive<T: Scalar>(factors: MatRef<'_, T>, diagonal: &[T]) -> Option<usi
 /// `ε √(Σᵢ wᵢ² Σⱼ lᵢⱼ² Σₘ (uⱼₘ zₘ)²)`: a pivot no larger than three times that says nothing. (For componentwise
 /// perturbations and rounding in LU see Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §9.3.) The
 /// test does not depend on how rows and columns are scaled.
-fn vanishing<T: Scalar>(factors: MatRef<'_, T>, work: &mut [T]) -> Option<usize> {
+pub(crate) fn vanishing<T: Scalar>(factors: MatRef<'_, T>, work: &mut [T]) -> Option<usize> {
     let (n, at) = (factors.nrows(), |i: usize, j: usize| factors[(i, j)]);
     let suspicious = T::from_f64(2.0) * sqrt(&T::EPSILON);
     let (w, rest) = work.split_at_mut(n);

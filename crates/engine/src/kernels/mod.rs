@@ -10,10 +10,9 @@ pub(crate) mod fixed;
 pub(crate) mod functions;
 pub(crate) mod gamma;
 pub(crate) mod lanes;
-// Nothing on tapes asks for logarithms of matrices yet.
-#[cfg_attr(not(test), allow(dead_code))]
 pub(crate) mod logarithm;
 pub(crate) mod product;
+pub(crate) mod qr;
 pub(crate) mod real_eigen;
 pub(crate) mod reduce;
 pub(crate) mod registers;
@@ -24,9 +23,11 @@ pub(crate) mod sign;
 pub(crate) mod small;
 pub(crate) mod spectrum;
 pub(crate) mod square_root;
+pub(crate) mod svd;
 pub(crate) mod sylvester;
 pub(crate) mod symmetric;
 pub(crate) mod symmetric_function;
 pub(crate) mod tile;
 pub(crate) mod transpose;
+pub(crate) mod triangles;
 pub(crate) mod vector;

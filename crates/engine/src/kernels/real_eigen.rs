@@ -2,7 +2,8 @@
 //!
 //! Of the real Schur form `A = Q T Qᵀ`, which is then a triangle, the eigenvectors are `Q X` with those of T, by back
 //! substitution: `(T − λₖ I) x = 0` with `xₖ = 1` and zeros below (Golub & Van Loan, *Matrix Computations*, 4th ed., §7.6.4). A
-//! divisor that vanishes is replaced by a rounding error of λₖ, and x is kept from overflowing, both as in LAPACK's `trevc`.
+//! divisor that vanishes is replaced by a rounding error of λₖ, and x is kept from overflowing, both as in LAPACK's `trevc`; where an eigenvalue
+//! has too few eigenvectors, one comes twice.
 //! Around 28n³, most of it for Schur's form.
 
 use super::eigen::{is_turned, largest, numbers};
@@ -135,8 +136,14 @@ fn back_substitution<T: Scalar>(t: MatRef<'_, T>, k: usize, x: MatMut<'_, T>) {
     }
     for j in (0..k).rev() {
         let gap = t[(j, j)] - value;
-        let gap = if gap.abs() < least { least } else { gap };
-        x[j] /= gap;
+        let vanishes = gap.abs() < least;
+        x[j] /= if vanishes { least } else { gap };
+        let size = x[j].abs();
+        if vanishes && size * size * T::EPSILON > T::from_f64(1.0) {
+            // There is one eigenvector only: the same again, so that nobody takes the two for independent.
+            x.fill(T::default());
+            x[j] = T::from_f64(1.0);
+        }
         let size = x[j].abs();
         if size > T::from_f64(GROWN) {
             x.rb_mut().get_mut(..k + 1).iter_mut().for_each(|x| *x /= size);

@@ -28,10 +28,12 @@ pub(crate) fn spectral<T: Scalar>(
         Err(Failure::Coincide { first: i.min(j), second: i.max(j), gap: gap(i, j).abs().to_f64() })
     };
     match op {
-        Spectral::Diagonal => {
+        Spectral::Diagonal | Spectral::GeneralDiagonal => {
             for (i, j) in pairs(n) {
-                let multiple = x[(i, j)].abs() <= vanishing
-                    && x[(j, i)].abs() <= vanishing
+                // The skew part turns orthonormal vectors, and leaves values as they are.
+                let skew = op == Spectral::GeneralDiagonal && (x[(i, j)] - x[(j, i)]).abs() > vanishing;
+                let multiple = !skew
+                    && (half * (x[(i, j)] + x[(j, i)])).abs() <= vanishing
                     && (x[(i, i)] - x[(j, j)]).abs() <= vanishing;
                 if gap(i, j).abs() <= coinciding && !multiple {
                     return coincide(i, j);
@@ -49,8 +51,7 @@ pub(crate) fn spectral<T: Scalar>(
             (0..n).for_each(|i| dst[(i, i)] = x[(i, 0)]);
         }
         Spectral::Gaps | Spectral::SymmetricGaps | Spectral::SkewGaps => {
-            // Beyond this gap a rounding error of the numerator does no more than it does anywhere.
-            let wide = sqrt(&T::EPSILON) * largest(spectrum);
+            let wide = wide(spectrum);
             for j in 0..n {
                 for i in 0..n {
                     let numerator = match op {
@@ -67,8 +68,38 @@ pub(crate) fn spectral<T: Scalar>(
                 }
             }
         }
+        Spectral::SkewSums => {
+            for j in 0..n {
+                for i in 0..n {
+                    let numerator = half * (x[(i, j)] - x[(j, i)]);
+                    let sum = spectrum[(i, 0)] + spectrum[(j, 0)];
+                    let nothing = sum <= wide(spectrum) && numerator.abs() <= vanishing;
+                    if !nothing && sum <= coinciding {
+                        return coincide(i, j);
+                    }
+                    dst[(i, j)] = if nothing { T::default() } else { numerator / sum };
+                }
+            }
+        }
+        Spectral::Columns => {
+            for j in 0..n {
+                let (value, zero) = (spectrum[(j, 0)], T::default());
+                // A rounding error over a rounding error says nothing, however small it is.
+                if value.abs() <= coinciding && (0..x.nrows()).any(|i| x[(i, j)] != zero) {
+                    return Err(Failure::Singular { pivot: j });
+                }
+                for i in 0..x.nrows() {
+                    dst[(i, j)] = if x[(i, j)] == zero { zero } else { x[(i, j)] / value };
+                }
+            }
+        }
     }
     Ok(())
+}
+
+/// Beyond such a gap, a rounding error of the numerator does no more than it does anywhere.
+fn wide<T: Scalar>(spectrum: MatRef<'_, T>) -> T {
+    sqrt(&T::EPSILON) * largest(spectrum)
 }
 
 fn pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {

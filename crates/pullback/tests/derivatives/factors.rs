@@ -1,4 +1,4 @@
-use crate::{Case, Dims, Domain, SQUARE};
+use crate::{Case, Dims, Domain, SHAPES, SQUARE};
 use pullback::prelude::*;
 use pullback_tape::{Op, Spectral};
 
@@ -22,6 +22,25 @@ fn apart<'t>(tape: &'t Tape, (m, _, _): Dims, f: impl Fn(Var<'t>) -> Var<'t>) ->
 
 const fn case(name: &'static str, build: for<'t> fn(&'t Tape, Dims) -> (Var<'t>, Vec<Var<'t>>)) -> Case {
     Case { name, domain: Domain::Any, shapes: SQUARE, build }
+}
+
+/// Of a square matrix with a heavy diagonal.
+const fn square(name: &'static str, build: for<'t> fn(&'t Tape, Dims) -> (Var<'t>, Vec<Var<'t>>)) -> Case {
+    Case { name, domain: Domain::Invertible, shapes: SQUARE, build }
+}
+
+/// Of an m×n matrix.
+const fn any(name: &'static str, build: for<'t> fn(&'t Tape, Dims) -> (Var<'t>, Vec<Var<'t>>)) -> Case {
+    Case { name, domain: Domain::Any, shapes: SHAPES, build }
+}
+
+fn rectangular<'t>(
+    tape: &'t Tape,
+    (m, _, n): Dims,
+    f: impl Fn(Var<'t>) -> Var<'t>,
+) -> (Var<'t>, Vec<Var<'t>>) {
+    let a = tape.input("A", (m, n));
+    (f(a), vec![a])
 }
 
 pub(crate) const CASES: &[Case] = &[
@@ -74,7 +93,68 @@ pub(crate) const CASES: &[Case] = &[
         let spectrum_apart = positions(t, m) + spectrum;
         let beside = |op| t.apply(Op::Spectral(op), &[spectrum_apart, b]);
         let y = beside(Spectral::Gaps) + beside(Spectral::SymmetricGaps) + beside(Spectral::SkewGaps);
-        let diagonal = beside(Spectral::Diagonal);
+        let y = y + beside(Spectral::SkewSums) + beside(Spectral::Columns);
+        let diagonal = beside(Spectral::Diagonal) - 0.5 * beside(Spectral::GeneralDiagonal);
         (y + t.apply(Op::Spectral(Spectral::Diag), &[spectrum_apart, diagonal]), vec![spectrum, b])
+    }),
+    any("singular values", |t, d| rectangular(t, d, |a| a.singular_values())),
+    any("left singular vectors", |t, d| rectangular(t, d, |a| a.left_vectors())),
+    any("right singular vectors", |t, d| rectangular(t, d, |a| a.right_vectors())),
+    any("singular values and vectors", |t, d| {
+        rectangular(t, d, |a| {
+            let (u, s, v) = a.svd();
+            u * s.tanh().diag() * v.t() + a
+        })
+    }),
+    Case {
+        name: "pseudo-inverse",
+        domain: Domain::Invertible,
+        shapes: SHAPES,
+        build: |t, d| rectangular(t, d, |a| a.pseudo_inverse()),
+    },
+    Case {
+        name: "polar factor",
+        domain: Domain::Invertible,
+        shapes: SHAPES,
+        build: |t, d| rectangular(t, d, |a| a.polar().0),
+    },
+    any("norms of singular values", |t, d| {
+        rectangular(t, d, |a| {
+            a.nuclear_norm() + a.spectral_norm() + a.schatten_norm(3.0).square() + a.schatten_norm(1.5)
+        })
+    }),
+    any("QR", |t, d| {
+        rectangular(t, d, |a| {
+            let (q, r) = a.qr();
+            q * r.sin() + a
+        })
+    }),
+    any("Q of QR", |t, (m, k, _)| {
+        let a = t.input("A", (m.max(k), m.min(k)));
+        (a.qr().0, vec![a])
+    }),
+    any("R of QR", |t, (m, k, _)| {
+        let a = t.input("A", (m.max(k), m.min(k)));
+        (a.qr().1, vec![a])
+    }),
+    Case {
+        name: "least squares",
+        domain: Domain::Invertible,
+        shapes: SHAPES,
+        build: |t, (m, k, n)| {
+            let (a, b) = (t.input("A", (m, k)), t.input("B", (m, n)));
+            (a.least_squares(b), vec![a, b])
+        },
+    },
+    square("LU", |t, (m, _, _)| {
+        let a = t.input("A", (m, m));
+        let (p, l, u) = a.lu();
+        (p.t() * l.tanh() * u.sin(), vec![a])
+    }),
+    square("LDL", |t, d| {
+        symmetric(t, d, |a| {
+            let (l, d) = a.ldl();
+            l.sin() * d.sin().diag() * l.t() + a
+        })
     }),
 ];

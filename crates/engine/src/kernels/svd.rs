@@ -1,0 +1,135 @@
+//! Singular values and vectors.
+
+use super::eigen::{is_turned, is_usual, largest, numbers};
+use super::registers;
+use crate::Scalar;
+use crate::failure::Failure;
+use faer::diag::DiagMut;
+use faer::dyn_stack::{MemStack, StackReq};
+use faer::linalg::matmul::matmul;
+use faer::linalg::svd::{self, ComputeSvdVectors};
+use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
+use faer::mat::AsMatMut;
+use faer::prelude::{Reborrow, ReborrowMut};
+use faer::{Accum, ColMut, MatMut, MatRef, Par};
+
+pub(crate) fn svd_scratch<T: Scalar>(m: usize, n: usize) -> StackReq {
+    if m.min(n) == 0 {
+        return StackReq::EMPTY;
+    }
+    let of = |m, n| {
+        let thin = ComputeSvdVectors::Thin;
+        svd::svd_scratch::<T>(m, n, thin, thin, Par::Seq, Default::default())
+    };
+    temp_mat_scratch::<T>(n, m).and(of(m, n).or(of(n, m)))
+}
+
+/// The singular values of an m×n matrix, descending, behind them the left singular vectors, of which the entry of the
+/// largest size is positive, and behind those the right ones.
+pub(crate) fn svd<T: Scalar>(
+    mut dst: MatMut<'_, T>,
+    a: MatRef<'_, T>,
+    stack: &mut MemStack,
+) -> Result<(), Failure> {
+    let (m, n) = a.shape();
+    let k = m.min(n);
+    let Some(numbers) = numbers(&mut dst).filter(|_| k > 0) else { return Ok(()) };
+    let largest = largest(a);
+    if !largest.is_finite() {
+        // faer would iterate on a NaN.
+        numbers.fill(T::from_f64(f64::NAN));
+        return Ok(());
+    }
+    let (values, vectors) = numbers.split_at_mut(k);
+    let (left, right) = vectors.split_at_mut(m * k);
+    let mut u = MatMut::from_column_major_slice_mut(left, m, k);
+    let mut v = MatMut::from_column_major_slice_mut(right, n, k);
+    let mut decompose = |a: MatRef<'_, T>, u: MatMut<'_, T>, v: MatMut<'_, T>, stack: &mut MemStack| {
+        let spectrum = DiagMut::from(ColMut::from_slice_mut(&mut *values).as_diagonal_mut());
+        let result = svd::svd(a, spectrum, Some(u), Some(v), Par::Seq, stack, Default::default());
+        registers::release();
+        result
+    };
+    if !is_usual(largest) || decompose(a, u.rb_mut(), v.rb_mut(), stack).is_err() {
+        // Once more: transposed, with entries of the order of 1 and the rows in reverse.
+        let (mut scaled, stack) = temp_mat_zeroed::<T, _, _>(n, m, stack);
+        let mut scaled = scaled.as_mat_mut();
+        for j in 0..m {
+            for i in 0..n {
+                scaled[(i, j)] = a[(m - 1 - j, i)] / largest;
+            }
+        }
+        let turned = decompose(scaled.rb_mut().as_ref(), v.rb_mut(), u.rb_mut(), stack);
+        turned.map_err(|_| Failure::NoConvergence)?;
+        values.iter_mut().for_each(|value| *value *= largest);
+        for j in 0..k {
+            for i in 0..m / 2 {
+                let (x, y) = (u[(i, j)], u[(m - 1 - i, j)]);
+                (u[(i, j)], u[(m - 1 - i, j)]) = (y, x);
+            }
+        }
+    }
+    for j in 0..k {
+        if is_turned(u.rb_mut().as_ref(), j) {
+            u.rb_mut().col_mut(j).iter_mut().for_each(|x| *x = -*x);
+            v.rb_mut().col_mut(j).iter_mut().for_each(|x| *x = -*x);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn pseudo_inverse_scratch<T: Scalar>(m: usize, n: usize) -> StackReq {
+    temp_mat_scratch::<T>(n, m.min(n))
+}
+
+/// `V Diag(σ⁺) Uᵀ`, from the singular values and vectors of an m×n matrix as they come from [`svd`]. Singular values of no more
+/// than max(m, n) rounding errors of the largest count as 0.
+pub(crate) fn pseudo_inverse<T: Scalar>(
+    mut dst: MatMut<'_, T>,
+    factors: MatRef<'_, T>,
+    m: usize,
+    n: usize,
+    stack: &mut MemStack,
+) {
+    let k = m.min(n);
+    let Some((values, u, v)) = parts(factors, m, n) else {
+        dst.fill(T::default());
+        return;
+    };
+    let cutoff = T::from_f64(m.max(n) as f64) * T::EPSILON * values[0];
+    let (mut scaled, _) = temp_mat_zeroed::<T, _, _>(n, k, stack);
+    let mut scaled = scaled.as_mat_mut();
+    for (j, &value) in values.iter().enumerate() {
+        // A NaN passes through.
+        let vanishes = value <= cutoff;
+        for i in 0..n {
+            scaled[(i, j)] = if vanishes { T::default() } else { v[(i, j)] / value };
+        }
+    }
+    matmul(dst.rb_mut(), Accum::Replace, scaled.rb(), u.transpose(), T::from_f64(1.0), Par::Seq);
+    registers::release();
+}
+
+/// `U Vᵀ`, from the singular vectors of an m×n matrix as they come from [`svd`].
+pub(crate) fn polar<T: Scalar>(mut dst: MatMut<'_, T>, factors: MatRef<'_, T>, m: usize, n: usize) {
+    if let Some((_, u, v)) = parts(factors, m, n) {
+        matmul(dst.rb_mut(), Accum::Replace, u, v.transpose(), T::from_f64(1.0), Par::Seq);
+        registers::release();
+    }
+}
+
+/// σ, U and V of an m×n matrix that is not empty.
+fn parts<T: Scalar>(
+    factors: MatRef<'_, T>,
+    m: usize,
+    n: usize,
+) -> Option<(&[T], MatRef<'_, T>, MatRef<'_, T>)> {
+    let k = m.min(n);
+    if k == 0 {
+        return None;
+    }
+    let (values, vectors) = factors.col(0).try_as_col_major()?.as_slice().split_at(k);
+    let (u, v) = vectors.split_at(m * k);
+    let of = |numbers, rows| MatRef::from_column_major_slice(numbers, rows, k);
+    Some((values, of(u, m), of(v, n)))
+}

@@ -1,0 +1,208 @@
+//! Derivatives where decompositions are not unique: exact where the loss does not depend on the choice, and a typed error
+//! where it does.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use pullback::errors::EngineError;
+use pullback::faer::{Mat, MatRef, mat};
+use pullback::prelude::*;
+
+/// A rotation of the plane of the first two of `n` coordinates and of the last two.
+fn rotation(n: usize, angle: f64) -> Mat<f64> {
+    let (s, c) = angle.sin_cos();
+    let turn = |k: usize| {
+        let mut turn = Mat::<f64>::identity(n, n);
+        (turn[(k, k)], turn[(k + 1, k + 1)], turn[(k + 1, k)], turn[(k, k + 1)]) = (c, c, s, -s);
+        turn
+    };
+    (0..n - 1).fold(Mat::identity(n, n), |product, k| product * turn(k))
+}
+
+/// An m×n matrix with these singular values.
+fn with_values(m: usize, n: usize, values: &[f64]) -> Mat<f64> {
+    let middle = Mat::from_fn(m, n, |i, j| if i == j { values[i] } else { 0.0 });
+    rotation(m, 0.4) * middle * rotation(n, 0.9).transpose()
+}
+
+/// The gradient of a loss in `A`.
+fn gradient_at(
+    a: &Mat<f64>,
+    loss: &dyn for<'t> Fn(&'t Tape, Var<'t>) -> Var<'t>,
+) -> Result<(f64, Mat<f64>), Error> {
+    let tape = Tape::new();
+    let x = tape.input("A", (a.nrows(), a.ncols()));
+    let (value, mut gradients) = value_and_gradients(loss(&tape, x), &[x], &[("A", a.as_ref())])?;
+    Ok((value, gradients.remove(0)))
+}
+
+fn distance(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> f64 {
+    (a - b).norm_max()
+}
+
+/// Central differences.
+fn differences(a: &Mat<f64>, loss: &dyn for<'t> Fn(&'t Tape, Var<'t>) -> Var<'t>) -> Mat<f64> {
+    let tape = Tape::new();
+    let x = tape.input("A", (a.nrows(), a.ncols()));
+    let mut program = Program::<f64>::compile(&[loss(&tape, x)]).unwrap();
+    let mut at = |i: usize, j: usize, h: f64| {
+        let mut moved = a.clone();
+        moved[(i, j)] += h;
+        program.run(&[("A", moved.as_ref())]).unwrap().scalar(0).unwrap()
+    };
+    let h = 1e-5;
+    Mat::from_fn(a.nrows(), a.ncols(), |i, j| (at(i, j, h) - at(i, j, -h)) / (2.0 * h))
+}
+
+fn weights<'t>(tape: &'t Tape, shape: Shape) -> Var<'t> {
+    let entry = |i: usize, j: usize| ((1 + i + 3 * j) as f64 * 0.37).sin();
+    let rows: Vec<Vec<Var<'_>>> =
+        (0..shape.rows).map(|i| (0..shape.cols).map(|j| tape.scalar(entry(i, j))).collect()).collect();
+    let rows: Vec<&[Var<'_>]> = rows.iter().map(Vec::as_slice).collect();
+    tape.blocks(&rows)
+}
+
+/// The projector on the singular vectors of a whole cluster, and symmetric functions of its values.
+#[test]
+fn what_treats_coinciding_singular_values_alike_has_a_gradient() {
+    type Loss = for<'t> fn(&'t Tape, Var<'t>) -> Var<'t>;
+    let losses: [(&str, Loss); 5] = [
+        ("projector on the left", |t, a| {
+            let u = a.left_vectors().slice(.., ..2);
+            (u * u.t()).inner(weights(t, Shape::new(a.rows(), a.rows())))
+        }),
+        ("projector on the right", |t, a| {
+            let v = a.right_vectors().slice(.., ..2);
+            (v * v.t()).inner(weights(t, Shape::new(a.cols(), a.cols())))
+        }),
+        ("sum of values", |_, a| a.nuclear_norm()),
+        ("polar factor", |t, a| a.polar().0.inner(weights(t, a.shape()))),
+        ("sum of powers", |_, a| a.schatten_norm(3.0)),
+    ];
+    for (m, n) in [(5, 3), (3, 5), (3, 3)] {
+        let a = with_values(m, n, &[2.0, 2.0, 0.5]);
+        for (name, loss) in losses {
+            let (value, gradient) = gradient_at(&a, &loss).unwrap();
+            let wanted = differences(&a, &loss);
+            assert!(value.is_finite());
+            let error = distance(gradient.as_ref(), wanted.as_ref());
+            assert!(error < 1e-8, "{name} of {m}×{n}: {error:e}");
+        }
+    }
+}
+
+#[test]
+fn what_tells_coinciding_singular_values_apart_is_an_error() {
+    for (m, n) in [(5, 3), (3, 5), (3, 3)] {
+        let a = with_values(m, n, &[3.0, 1.0, 1.0]);
+        let vectors = gradient_at(&a, &|t, a| a.left_vectors().inner(weights(t, Shape::new(a.rows(), 3))));
+        let values = gradient_at(&a, &|_, a| a.singular_values().entry(1, 0));
+        for (result, wanted) in [(vectors, "symmetric gaps"), (values, "diag beside a spectrum")] {
+            let error = result.unwrap_err();
+            let Error::Engine(EngineError::Coincide { formula, first, second, gap, .. }) = &error else {
+                panic!("{error}, not of {wanted}")
+            };
+            assert_eq!((formula.as_str(), *first, *second), ("sv(A)", 1, 2));
+            assert!(*gap < 1e-14);
+        }
+    }
+}
+
+/// The left vectors of a tall matrix span a space that is not determined where a singular value vanishes.
+#[test]
+fn vectors_of_vanishing_singular_values_are_an_error_only_if_they_matter() {
+    for (m, n, transposed) in [(5, 3, false), (3, 5, true)] {
+        let a = with_values(m, n, &[3.0, 1.0, 0.0]);
+        let all = gradient_at(&a, &|t, a| {
+            let u = if transposed { a.right_vectors() } else { a.left_vectors() };
+            (u * u.t()).inner(weights(t, Shape::new(5, 5)))
+        });
+        let error = all.unwrap_err();
+        assert!(matches!(&error, Error::Engine(EngineError::Singular { pivot: 2, .. })), "{error}");
+        let loss: &dyn for<'t> Fn(&'t Tape, Var<'t>) -> Var<'t> = &|t, a| {
+            let u = if transposed { a.right_vectors() } else { a.left_vectors() };
+            let u = u.slice(.., ..2);
+            (u * u.t()).inner(weights(t, Shape::new(5, 5)))
+        };
+        let (_, gradient) = gradient_at(&a, loss).unwrap();
+        assert!(distance(gradient.as_ref(), differences(&a, loss).as_ref()) < 1e-8);
+    }
+}
+
+/// Small singular values far from each other relative to their size, but not to the largest: their vectors are as accurate as
+/// rounding of the matrix allows.
+#[test]
+fn small_singular_values_are_told_apart() {
+    let a = mat![[1.0, 0.0, 0.0], [0.0, 3e-9, 0.0], [0.0, 0.0, 1e-9]];
+    let (_, gradient) = gradient_at(&a, &|_, a| a.left_vectors().entry(1, 2)).unwrap();
+    // By the rule, with σ₁ = 3 and σ₂ = 1 after scaling.
+    let wanted = 1e9 * (0.5 * (1.0 / (1.0 - 3.0) + 1.0 / (1.0 + 3.0)));
+    assert!((gradient[(1, 2)] / wanted - 1.0).abs() < 1e-6, "{} {wanted}", gradient[(1, 2)]);
+}
+
+#[test]
+fn norms_of_the_zero_matrix_have_the_gradient_zero() {
+    type Loss = for<'t> fn(&'t Tape, Var<'t>) -> Var<'t>;
+    let losses: [Loss; 6] = [
+        |_, a| a.nuclear_norm(),
+        |_, a| a.spectral_norm(),
+        |_, a| a.schatten_norm(1.0),
+        |_, a| a.schatten_norm(2.0),
+        |_, a| a.schatten_norm(3.5),
+        |_, a| a.schatten_norm(f64::INFINITY),
+    ];
+    for loss in losses {
+        for (m, n) in [(3, 2), (2, 3), (2, 2), (1, 1), (0, 2), (0, 0)] {
+            let (value, gradient) = gradient_at(&Mat::zeros(m, n), &loss).unwrap();
+            assert_eq!(value, 0.0);
+            assert_eq!(gradient, Mat::<f64>::zeros(m, n));
+        }
+    }
+}
+
+#[test]
+fn norms_are_what_they_are_called() {
+    let a = with_values(4, 3, &[4.0, 2.0, 1.0]);
+    type Loss = for<'t> fn(&'t Tape, Var<'t>) -> Var<'t>;
+    let losses: [(Loss, f64); 5] = [
+        (|_, a| a.nuclear_norm(), 7.0),
+        (|_, a| a.spectral_norm(), 4.0),
+        (|_, a| a.schatten_norm(2.0), 21f64.sqrt()),
+        (|_, a| a.schatten_norm(3.0), 73f64.cbrt()),
+        (|_, a| a.schatten_norm(f64::INFINITY), 4.0),
+    ];
+    for (loss, wanted) in losses {
+        let (value, _) = gradient_at(&a, &loss).unwrap();
+        assert!((value - wanted).abs() < 1e-14 * wanted, "{value} {wanted}");
+    }
+}
+
+/// Along matrices of the same rank the pseudo-inverse has a derivative, though the rank is not full.
+#[test]
+fn the_pseudo_inverse_has_a_derivative_where_the_rank_stays() {
+    let tape = Tape::new();
+    let (x, y) = (tape.input("X", (5, 2)), tape.input("Y", (2, 4)));
+    let product = (x * y).pseudo_inverse();
+    let (at_x, at_y) = (check::random::<f64>(5, 2, 1), check::random::<f64>(2, 4, 2));
+    let bound = [("X", at_x.as_ref()), ("Y", at_y.as_ref())];
+    for variable in [x, y] {
+        let report = check::taylor(product, variable, &bound).unwrap();
+        assert!(report.passes(), "{report}");
+    }
+}
+
+/// What divides by a triangle says where it is singular.
+#[test]
+fn gradients_of_triangular_factors_of_singular_matrices_are_errors() {
+    let a = check::random::<f64>(4, 2, 1) * check::random::<f64>(2, 4, 2);
+    type Loss = for<'t> fn(&'t Tape, Var<'t>) -> Var<'t>;
+    let losses: [(Loss, &str); 3] = [
+        (|t, a| a.qr().0.inner(weights(t, a.shape())), "R(A)"),
+        (|t, a| a.qr().1.inner(weights(t, a.shape())), "R(A)"),
+        (|t, a| a.lu().1.inner(weights(t, a.shape())), "lu.U(A)"),
+    ];
+    for (loss, of) in losses {
+        let error = gradient_at(&a, &loss).unwrap_err();
+        let Error::Engine(EngineError::Singular { pivot: 2, .. }) = &error else { panic!("{error}") };
+        assert!(error.to_string().contains(of), "{error}");
+    }
+}
