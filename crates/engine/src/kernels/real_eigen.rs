@@ -198,7 +198,7 @@ mod tests {
     fn all<T: Scalar>() {
         for n in 0..=40 {
             let seed = n as u64;
-            let apart = |i: usize| if i % 2 == 0 { i as f64 } else { -(i as f64) };
+            let apart = |i: usize| if i.is_multiple_of(2) { i as f64 } else { -(i as f64) };
             let t = triangle::<T>(n, apart, seed);
             let (values, _) = check(t.as_ref(), "triangle");
             let mut known: Vec<T> = (0..n).map(|i| t[(i, i)]).collect();
