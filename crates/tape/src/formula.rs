@@ -341,7 +341,9 @@ impl Page<'_> {
                 }
                 let x = of(x);
                 let numerator = match op {
-                    Spectral::Diagonal => return Form::call("diag", x).transposed(t),
+                    Spectral::Diagonal | Spectral::GeneralDiagonal => {
+                        return Form::call("diag", x).transposed(t);
+                    }
                     Spectral::Diag => return Form::call("Diag", x),
                     Spectral::Gaps | Spectral::Columns => x,
                     Spectral::SymmetricGaps => Form::call("sym", x),

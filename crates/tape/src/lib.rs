@@ -24,6 +24,7 @@ mod functions;
 mod graph;
 mod normal;
 mod op;
+mod real_eigen;
 mod reduce;
 mod shape;
 mod spectrum;

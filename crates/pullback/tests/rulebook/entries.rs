@@ -319,6 +319,24 @@ const FACTORS: &[Entry] = &[
         "MN §8.9; G §3.1",
     ),
     entry(
+        "s.eigenprojector(1..3)",
+        |t| symmetric(t, |s| s.eigenprojector(1..3)),
+        "a value within the range that coincides with one outside",
+        "MN §8.9; Kato §II.2",
+    ),
+    entry(
+        "a.real_eigenvalues()",
+        |t| square(t, |a| a.real_eigenvalues()),
+        "ascending; complex eigenvalues; values that coincide and are told apart",
+        "MN §8.9; Magnus 1985",
+    ),
+    entry(
+        "a.real_eigenvectors()",
+        |t| square(t, |a| a.real_eigenvectors()),
+        "columns of norm 1, largest entry positive; complex eigenvalues; values that coincide",
+        "MN §8.9; Magnus 1985",
+    ),
+    entry(
         "beside a spectrum",
         |t| {
             let (s, m) = (t.input("λ", (4, 1)), t.input("M", (4, 4)));
