@@ -175,6 +175,9 @@ pub(crate) fn number(c: f64, style: Style) -> String {
             };
         }
     }
+    if let Some(name) = constant(size, style) {
+        return format!("{sign}{name}");
+    }
     let exponential = format!("{size:e}");
     let text = if plain.len() <= 8.max(exponential.len()) { plain } else { exponential };
     match (text.split_once('e'), style) {
@@ -184,6 +187,26 @@ pub(crate) fn number(c: f64, style: Style) -> String {
         (Some((mantissa, exponent)), Style::Unicode) => format!("{sign}{mantissa}·10{}", digits(exponent)),
         (None, _) => format!("{sign}{text}"),
     }
+}
+
+/// The number as it is written with π, √ and ln, if it is one of those that derivatives bring along.
+fn constant(size: f64, style: Style) -> Option<&'static str> {
+    use std::f64::consts;
+    let known = [
+        (consts::FRAC_2_SQRT_PI, "2/√π", "\\tfrac{2}{\\sqrt{\\pi}}"),
+        (consts::FRAC_1_SQRT_2, "1/√2", "\\tfrac{1}{\\sqrt{2}}"),
+        (consts::SQRT_2, "√2", "\\sqrt{2}"),
+        (consts::FRAC_2_SQRT_PI * consts::FRAC_1_SQRT_2, "√(2/π)", "\\sqrt{2/\\pi}"),
+        (0.5 * consts::FRAC_2_SQRT_PI * consts::FRAC_1_SQRT_2, "1/√(2π)", "\\tfrac{1}{\\sqrt{2\\pi}}"),
+        (consts::PI, "π", "\\pi"),
+        (consts::LN_2, "ln 2", "\\ln 2"),
+        (consts::LN_10, "ln 10", "\\ln 10"),
+        (consts::LOG2_E, "1/ln 2", "\\tfrac{1}{\\ln 2}"),
+        (consts::LOG10_E, "1/ln 10", "\\tfrac{1}{\\ln 10}"),
+    ];
+    let close = |value: f64| (size - value).abs() <= 2.0 * f64::EPSILON * value;
+    let (_, unicode, latex) = known.into_iter().find(|(value, ..)| close(*value))?;
+    Some(if style == Style::Latex { latex } else { unicode })
 }
 
 /// Superscript digits.
@@ -199,10 +222,18 @@ pub(crate) fn digits(text: &str) -> String {
 }
 
 fn superscript(exponent: Exponent, style: Style) -> String {
-    let power = |p: f64, entry: &str| match style {
-        Style::Latex => format!("^{{{entry}{p}}}"),
-        Style::Unicode if p.fract() == 0.0 && p.abs() < 1e6 => format!("{entry}{}", digits(&p.to_string())),
-        Style::Unicode => format!("{entry}^{p}"),
+    let power = |p: f64, entry: &str| {
+        // ⅓ is no number with sixteen digits.
+        let fraction = number(p, style);
+        match style {
+            Style::Latex if fraction.contains("frac") => format!("^{{{entry}{fraction}}}"),
+            Style::Latex => format!("^{{{entry}{p}}}"),
+            Style::Unicode if p.fract() == 0.0 && p.abs() < 1e6 => {
+                format!("{entry}{}", digits(&p.to_string()))
+            }
+            Style::Unicode if fraction.contains('/') => format!("{entry}^({fraction})"),
+            Style::Unicode => format!("{entry}^{p}"),
+        }
     };
     match (exponent, style) {
         (Exponent::Transpose, Style::Unicode) => "ᵀ".to_owned(),

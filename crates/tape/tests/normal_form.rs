@@ -408,7 +408,7 @@ fn numbers_are_written_shortly() {
         assert_eq!((printed.to_string().as_str(), printed.latex().as_str()), (unicode, latex), "{c}");
     }
     // Where there is nothing shorter, all digits that the number needs, in the shorter of their two notations.
-    for c in [0.3, 1.0 / 3.0 + 1e-9, 123.456, 1e5, std::f64::consts::PI] {
+    for c in [0.3, 1.0 / 3.0 + 1e-9, 123.456, 1e5, 2.0f64.powf(0.3)] {
         assert_eq!(tape.scalar(c).to_string().parse(), Ok(c));
     }
 }
@@ -1035,4 +1035,22 @@ fn sums_by_indices_are_written_as_products() {
     for (var, wanted) in cases {
         assert_eq!(var.to_string(), wanted);
     }
+}
+
+#[test]
+fn numbers_that_derivatives_bring_along_have_names() {
+    let tape = Tape::new();
+    let x = tape.input("X", (2, 3));
+    let c = std::f64::consts::FRAC_2_SQRT_PI;
+    for (factor, unicode, latex) in [
+        (c, "2/√π X", "\\tfrac{2}{\\sqrt{\\pi}} X"),
+        (-c, "−2/√π X", "-\\tfrac{2}{\\sqrt{\\pi}} X"),
+        (1.0 / std::f64::consts::LN_2, "1/ln 2 X", "\\tfrac{1}{\\ln 2} X"),
+        ((2.0 / std::f64::consts::PI).sqrt(), "√(2/π) X", "\\sqrt{2/\\pi} X"),
+        (1.1283791670955, "1.1283791670955 X", "1.1283791670955 X"),
+    ] {
+        assert_eq!((factor * x).to_string(), unicode);
+        assert_eq!((factor * x).latex(), latex);
+    }
+    assert_eq!((1.5 * x.square() + 0.5).powf(1.0 / 3.0).to_string(), "(1.5 X∘² + ½ 𝟏)∘^(1/3)");
 }
