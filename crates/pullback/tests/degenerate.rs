@@ -229,7 +229,9 @@ fn determinants_of_singular_matrices_have_gradients() {
         let entry = |i: usize, j: usize| ((7 * i * i + 3 * i * j + 5 * j + 1) % 11) as f64 - 5.0;
         matrices.push(Mat::from_fn(n, n, |i, j| entry(i % (n - 1), j)));
         matrices.push(Mat::from_fn(n, n, |i, j| entry(i, j % (n - 1))));
-        matrices.push(Mat::from_fn(n, n, |i, j| (i + j) as f64));
+        // Of rank 2.
+        let sums = Mat::from_fn(n, n, |i, j| (i + j) as f64);
+        matrices.extend((n > 2).then_some(sums));
         matrices.push(Mat::zeros(n, n));
     }
     for a in &matrices {

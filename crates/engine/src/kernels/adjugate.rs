@@ -11,6 +11,7 @@ use faer::linalg::matmul::matmul;
 use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
 use faer::mat::AsMatMut;
 use faer::prelude::{Reborrow, ReborrowMut};
+use faer::traits::math_utils::min_positive;
 use faer::{Accum, MatMut, MatRef, Par};
 
 pub(crate) fn adjugate_scratch<T: Scalar>(n: usize) -> StackReq {
@@ -45,18 +46,14 @@ pub(crate) fn adjugate<T: Scalar>(
     }
     factor::inverse(dst.rb_mut(), factors, p, stack);
     // If it is the last pivot that is small, its error is in the inverse and in the determinant, and cancels.
-    let mut largest = T::default();
+    let sign = T::from_f64(if p.is_odd() { -1.0 } else { 1.0 });
+    let pivot = |i: usize| factors[(i, i)];
+    let det = product(sign, n, pivot);
+    let usual = det.is_finite() && det.abs() >= min_positive::<T>();
     for j in 0..n {
         for i in 0..n {
-            let size = dst[(i, j)].abs();
-            largest = if size > largest { size } else { largest };
-        }
-    }
-    let unit = if largest > T::default() && largest.is_finite() { largest } else { T::from_f64(1.0) };
-    let det = product(if p.is_odd() { -unit } else { unit }, n, |i| factors[(i, i)]);
-    for j in 0..n {
-        for i in 0..n {
-            dst[(i, j)] = dst[(i, j)] / unit * det;
+            let entry = dst[(i, j)];
+            dst[(i, j)] = if usual { entry * det } else { product(sign * entry, n, pivot) };
         }
     }
     Ok(())
