@@ -54,6 +54,34 @@ impl<T: Scalar> Contender<T> for Compiled<'_, T> {
     }
 }
 
+/// A program for a matrix, of which the first entry stands for the value.
+pub struct Value<'p, T: Scalar> {
+    program: Program<T>,
+    inputs: Vec<Binding<'p, T>>,
+}
+
+impl<'p, T: Scalar> Value<'p, T> {
+    /// The matrix is the program's first output.
+    pub fn new(program: Program<T>, inputs: Vec<Binding<'p, T>>) -> Self {
+        let known = |name: &str| program.inputs().any(|(input, _)| input == name);
+        let inputs = inputs.into_iter().filter(|(name, _)| known(name)).collect();
+        Value { program, inputs }
+    }
+}
+
+impl<T: Scalar> Contender<T> for Value<'_, T> {
+    fn run(&mut self) -> T {
+        let outputs = self.program.run(&self.inputs).ok();
+        outputs.and_then(|outputs| outputs.get(0)).map_or(T::default(), |matrix| matrix[(0, 0)])
+    }
+
+    fn results(&mut self) -> (T, Vec<Mat<T>>) {
+        let Ok(outputs) = self.program.run(&self.inputs) else { return Default::default() };
+        let Some(matrix) = outputs.get(0) else { return Default::default() };
+        (matrix[(0, 0)], vec![matrix.to_owned()])
+    }
+}
+
 /// A program that writes its N results into matrices of the caller's.
 pub struct CompiledInto<'p, T: Scalar, const N: usize> {
     compiled: Compiled<'p, T>,

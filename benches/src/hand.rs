@@ -9,6 +9,17 @@ pub(crate) fn product<T: Scalar>(dst: &mut Mat<T>, lhs: MatRef<'_, T>, rhs: MatR
     matmul(dst.as_mut(), Accum::Replace, lhs, rhs, T::from_f64(1.0), Par::Seq);
 }
 
+/// `dst = alpha lhs rhs`, or `dst += alpha lhs rhs`.
+pub(crate) fn scaled_product<T: Scalar>(
+    dst: &mut Mat<T>,
+    accum: Accum,
+    lhs: MatRef<'_, T>,
+    rhs: MatRef<'_, T>,
+    alpha: T,
+) {
+    matmul(dst.as_mut(), accum, lhs, rhs, alpha, Par::Seq);
+}
+
 /// faer's large products leave the upper halves of the vector registers in use, which makes the plain loops after
 /// them several times slower. Whoever writes by hand and measures will find out, so the contenders do.
 pub(crate) fn release_registers() {
@@ -68,4 +79,21 @@ pub(crate) fn store(matrix: &mut Mat<f64>, i: usize, j: usize, tile: &Tile) {
 #[inline(always)]
 pub(crate) fn transposed(tile: &Tile) -> Tile {
     std::array::from_fn(|col| std::array::from_fn(|row| tile[row][col]))
+}
+
+/// Copies the lower triangle of a square matrix, whose order is a multiple of [`TILE`], to the other side of the diagonal.
+pub(crate) fn mirror(matrix: &mut Mat<f64>) {
+    release_registers();
+    for j in (0..matrix.ncols()).step_by(TILE) {
+        for i in (j..matrix.nrows()).step_by(TILE) {
+            let tile = load(matrix, i, j);
+            let mut mirrored = transposed(&tile);
+            if i == j {
+                for (col, (mirrored, tile)) in mirrored.iter_mut().zip(&tile).enumerate() {
+                    mirrored[col..].copy_from_slice(&tile[col..]);
+                }
+            }
+            store(matrix, j, i, &mirrored);
+        }
+    }
 }

@@ -8,7 +8,7 @@
 #![allow(clippy::expect_used)]
 
 use crate::race::{Clock, Contender, Race};
-use crate::summary::Summary;
+use crate::summary::{self, Summary};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode};
 use pullback::{Error, Scalar};
@@ -19,6 +19,15 @@ const WATCHED: usize = 1;
 
 /// Those who take part in a race; the first is what the others are measured against.
 pub type Contenders<'a, T> = Vec<Box<dyn Contender<T> + 'a>>;
+
+/// What a column of a table shows of a race, by the positions of contenders.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Column {
+    /// The median time of a run.
+    Time(usize),
+    /// The median ratio of the first one's time to that of the other.
+    Ratio(usize, usize),
+}
 
 /// Criterion, and the tables for the end.
 pub struct Harness {
@@ -90,15 +99,43 @@ impl Group<'_> {
             bencher.iter_custom(|rounds| race.run(rounds, WATCHED));
         });
         if let Some(race) = race {
-            self.summary.push(cell, race.seconds(), race.ratios());
+            self.summary.push(cell, race.seconds(0), race.ratios());
         }
     }
 
-    /// Puts the table with the others.
+    /// [Races](Self::race) the contenders of several heats. Behind `cell`, the row consists of what `columns` say.
+    ///
+    /// # Panics
+    /// There is an error in a contender, or two of a heat disagree.
+    pub fn race_heats<'a, T: Scalar>(
+        &mut self,
+        id: String,
+        mut cell: Vec<String>,
+        columns: &[Column],
+        heats: impl Fn() -> Result<Vec<Contenders<'a, T>>, Error>,
+    ) {
+        let (clock, mut race) = (self.clock, None);
+        self.group.bench_function(id, |bencher| {
+            let race =
+                race.get_or_insert_with(|| Race::of_heats(clock, heats().expect("the expression conforms")));
+            bencher.iter_custom(|rounds| race.run(rounds, WATCHED));
+        });
+        if let Some(race) = race {
+            cell.extend(columns.iter().map(|column| match *column {
+                Column::Time(position) => summary::time(race.seconds(position)),
+                Column::Ratio(position, to) => summary::ratio(race.ratio(position, to)),
+            }));
+            self.summary.push_row(cell);
+        }
+    }
+
+    /// Puts the table with the others; rows of a table with the same title continue it.
     pub fn finish(self) {
         self.group.finish();
-        if !self.summary.is_empty() {
-            self.summaries.push(self.summary);
+        match self.summaries.last_mut() {
+            Some(last) if last.continues_as(&self.summary) => last.append(self.summary),
+            _ if self.summary.is_empty() => {}
+            _ => self.summaries.push(self.summary),
         }
     }
 }

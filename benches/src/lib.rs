@@ -16,6 +16,7 @@ mod hand;
 pub mod harness;
 pub mod race;
 mod random;
+pub mod rule_book;
 pub mod summary;
 pub mod symmetric;
 pub mod tanh_network;

@@ -75,14 +75,29 @@ impl<'a, T: Scalar> Race<'a, T> {
     /// # Panics
     /// Two contenders disagree: there is nothing to compare.
     pub fn new(clock: Clock, contenders: Vec<Box<dyn Contender<T> + 'a>>) -> Self {
-        let mut lanes: Vec<_> =
-            contenders.into_iter().map(|contender| Lane { contender, runs: 1, seconds: vec![] }).collect();
-        if let Some((first, others)) = lanes.split_first_mut() {
-            let expected = first.contender.results();
-            for (i, other) in others.iter_mut().enumerate() {
-                let error = distance(&other.contender.results(), &expected);
-                assert!(error <= tolerance::<T>(), "contender {} differs from the first by {error:e}", i + 1);
+        Race::of_heats(clock, vec![contenders])
+    }
+
+    /// A race between contenders of several heats, those of one behind those of the other. In each heat all agree with its
+    /// first.
+    ///
+    /// # Panics
+    /// Two contenders of a heat disagree.
+    pub fn of_heats(clock: Clock, heats: Vec<Vec<Box<dyn Contender<T> + 'a>>>) -> Self {
+        let mut lanes = Vec::new();
+        for mut heat in heats {
+            if let Some((first, others)) = heat.split_first_mut() {
+                let expected = first.results();
+                for (i, other) in others.iter_mut().enumerate() {
+                    let error = distance(&other.results(), &expected);
+                    let place = i + 1;
+                    assert!(
+                        error <= tolerance::<T>(),
+                        "contender {place} differs from the first by {error:e}"
+                    );
+                }
             }
+            lanes.extend(heat.into_iter().map(|contender| Lane { contender, runs: 1, seconds: vec![] }));
         }
         for lane in &mut lanes {
             while lane.turn(clock) < TURN {
@@ -112,17 +127,20 @@ impl<'a, T: Scalar> Race<'a, T> {
         total
     }
 
-    /// The median time of the first contender, in seconds.
-    pub fn seconds(&self) -> f64 {
-        median(self.lanes[0].seconds.clone())
+    /// The median time of the contender at a position, in seconds.
+    pub fn seconds(&self, position: usize) -> f64 {
+        median(self.lanes[position].seconds.clone())
+    }
+
+    /// The median ratio of the time of one contender to that of another in the same round, by their positions.
+    pub fn ratio(&self, position: usize, to: usize) -> f64 {
+        let [times, units] = [position, to].map(|position| &self.lanes[position].seconds);
+        median(times.iter().zip(units).map(|(time, unit)| time / unit).collect())
     }
 
     /// Of every other contender, the median ratio of its time to that of the first in the same round.
     pub fn ratios(&self) -> impl Iterator<Item = f64> {
-        let first = &self.lanes[0].seconds;
-        self.lanes[1..]
-            .iter()
-            .map(move |lane| median(lane.seconds.iter().zip(first).map(|(time, unit)| time / unit).collect()))
+        (1..self.lanes.len()).map(|position| self.ratio(position, 0))
     }
 }
 

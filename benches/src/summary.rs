@@ -22,9 +22,24 @@ impl Summary {
     pub fn push(&mut self, cell: Vec<String>, seconds: f64, ratios: impl Iterator<Item = f64>) {
         let mut row = cell;
         row.push(time(seconds));
-        row.extend(ratios.map(|ratio| format!("{ratio:.2}")));
+        row.extend(ratios.map(ratio));
+        self.push_row(row);
+    }
+
+    /// Adds a row as it is. What is missing at the end shows as a dash.
+    pub fn push_row(&mut self, mut row: Vec<String>) {
         row.resize(self.header.len(), "—".to_owned());
         self.rows.push(row);
+    }
+
+    /// Whether another table is this one with other rows.
+    pub fn continues_as(&self, other: &Summary) -> bool {
+        self.title == other.title && self.header == other.header
+    }
+
+    /// Adds the rows of another table.
+    pub fn append(&mut self, other: Summary) {
+        self.rows.extend(other.rows);
     }
 
     /// Whether nothing was measured.
@@ -43,8 +58,13 @@ impl fmt::Display for Summary {
     }
 }
 
+/// As ratios are written.
+pub(crate) fn ratio(ratio: f64) -> String {
+    format!("{ratio:.2}")
+}
+
 /// Three digits and a unit.
-fn time(seconds: f64) -> String {
+pub(crate) fn time(seconds: f64) -> String {
     let (value, unit) = match seconds {
         s if s < 1e-6 => (1e9 * s, "ns"),
         s if s < 1e-3 => (1e6 * s, "µs"),

@@ -212,6 +212,18 @@ pub enum Error {
         /// Where the op was written.
         location: &'static Location<'static>,
     },
+    /// A matrix whose eigenvalues were to be real has a pair of complex ones.
+    #[error("{op}: `{formula}` has the complex eigenvalue {eigenvalue} and its conjugate ({location})")]
+    ComplexEigenvalues {
+        /// The op.
+        op: &'static str,
+        /// The matrix.
+        formula: String,
+        /// Of the pairs, that with the largest imaginary part.
+        eigenvalue: Eigenvalue,
+        /// Where the op was written.
+        location: &'static Location<'static>,
+    },
     /// A matrix that was declared symmetric is not.
     #[error(
         "input `{name}` is symmetric, but the matrix bound to it differs at ({row}, {col}) from ({col}, {row})"

@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     SingularEquation { first: Eigenvalue, second: Eigenvalue },
     /// An eigenvalue where a function of a matrix is not defined.
     OutsideDomain { eigenvalue: Eigenvalue },
+    /// A pair of complex eigenvalues where all were to be real.
+    ComplexEigenvalues { eigenvalue: Eigenvalue },
 }
 
 impl Failure {
@@ -38,6 +40,9 @@ impl Failure {
             }
             Failure::OutsideDomain { eigenvalue } => {
                 Error::OutsideDomain { op, formula, eigenvalue, location }
+            }
+            Failure::ComplexEigenvalues { eigenvalue } => {
+                Error::ComplexEigenvalues { op, formula, eigenvalue, location }
             }
         }
     }

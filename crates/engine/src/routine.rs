@@ -5,7 +5,8 @@ use crate::cost::Kind;
 use crate::failure::Failure;
 use crate::kernels::sylvester::{self, Equation};
 use crate::kernels::{
-    action, eigen, expm, logarithm, qr, reduce, sign, square_root, svd, symmetric_function, triangles,
+    action, eigen, expm, logarithm, qr, real_eigen, reduce, sign, square_root, svd, symmetric_function,
+    triangles,
 };
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
@@ -42,6 +43,8 @@ pub(crate) enum Routine {
 pub(crate) enum Decomposition {
     /// `A = V Diag(λ) Vᵀ` of a symmetric matrix.
     Eigen,
+    /// `A V = V Diag(λ)` of a matrix whose eigenvalues are real.
+    RealEigen,
     /// `A = U Diag(σ) Vᵀ`.
     Svd,
     /// `A = Q R`.
@@ -59,6 +62,8 @@ impl Decomposition {
         match factor {
             Factor::Eigenvalues => (Decomposition::Eigen, 0),
             Factor::Eigenvectors => (Decomposition::Eigen, m),
+            Factor::RealEigenvalues => (Decomposition::RealEigen, 0),
+            Factor::RealEigenvectors => (Decomposition::RealEigen, m),
             Factor::SingularValues => (Decomposition::Svd, 0),
             Factor::PseudoInverse | Factor::Polar => (Decomposition::Svd, 0),
             Factor::LeftVectors => (Decomposition::Svd, k),
@@ -77,7 +82,7 @@ impl Decomposition {
     pub(crate) fn len(self, Shape { rows: m, cols: n }: Shape) -> usize {
         match self {
             Decomposition::Svd => m.min(n) * (1 + m + n),
-            Decomposition::Eigen | Decomposition::Ldl => m + m * m,
+            Decomposition::Eigen | Decomposition::RealEigen | Decomposition::Ldl => m + m * m,
             Decomposition::Qr => m * n + n * n,
             Decomposition::Lu => 3 * n * n,
         }
@@ -114,6 +119,7 @@ impl Routine {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Routine::Decompose(Decomposition::Eigen) => "eigendecomposition",
+            Routine::Decompose(Decomposition::RealEigen) => "real eigendecomposition",
             Routine::Decompose(Decomposition::Svd) => "singular value decomposition",
             Routine::Decompose(Decomposition::Qr) => "QR",
             Routine::Decompose(Decomposition::Lu) => "LU with its factors",
@@ -171,6 +177,8 @@ impl Routine {
             }
             // The same, §8.3.
             Routine::Decompose(Decomposition::Eigen) => cube.saturating_mul(9),
+            // Ibid., §7.5.6, and the eigenvectors.
+            Routine::Decompose(Decomposition::RealEigen) => cube.saturating_mul(28),
             Routine::Spectral(_) => times(2, [rows, cols, 1]),
             // Six products, a solve, and some two squarings; three times that for every direction. (Higham, *Functions of
             // Matrices* (2008), §10.3)
@@ -211,6 +219,7 @@ impl Routine {
         let Shape { rows, cols } = args.first().copied().unwrap_or(Shape::SCALAR);
         match self {
             Routine::Decompose(Decomposition::Eigen) => eigen::eigen_scratch::<T>(rows),
+            Routine::Decompose(Decomposition::RealEigen) => real_eigen::real_eigen_scratch::<T>(rows),
             Routine::Function(MatrixFunction::Log) => {
                 logarithm::log_scratch::<T>(rows, args.len().saturating_sub(1))
             }
@@ -245,6 +254,7 @@ impl Routine {
     ) -> Result<(), Failure> {
         match (self, args) {
             (Routine::Decompose(Decomposition::Eigen), &[a]) => eigen::eigen(dst, a, stack),
+            (Routine::Decompose(Decomposition::RealEigen), &[a]) => real_eigen::real_eigen(dst, a, stack),
             (Routine::Decompose(Decomposition::Svd), &[a]) => svd::svd(dst, a, stack),
             (Routine::Decompose(Decomposition::Qr), &[a]) => {
                 qr::qr(dst, a, stack);

@@ -137,6 +137,10 @@ fn coinciding_values_that_are_told_apart_are_named() {
             _ => (run(&[y], &inputs("X", alike.as_ref())), run(&[y], &inputs("X", apart.as_ref()))),
         };
         good.unwrap();
+        if op == Spectral::GeneralDiagonal || op == Spectral::Diagonal {
+            let skew = mat![[1.0, 0.0, 2.0], [0.0, 1.0, 0.0], [-2.0, 0.0, 1.0]];
+            assert_eq!(run(&[y], &inputs("X", skew.as_ref())).is_ok(), op == Spectral::Diagonal);
+        }
         let Err(Error::Coincide { first: 0, second: 2, gap: 0.0, formula, .. }) = bad else {
             panic!("{bad:?}")
         };

@@ -308,18 +308,19 @@ fn taylor_along<'t, T: Scalar>(
     // Steps are relative to the size of x, so that they are neither lost in it nor far larger.
     let unit = if x_norm > 0.0 && e_norm > 0.0 { x_norm / e_norm } else { 1.0 };
     let epsilon = T::EPSILON.to_f64();
-    // The remainder at a relative step, and the error of the subtractions in it.
-    let mut remainder = |k: f64| -> Result<(f64, f64), Error> {
+    // The remainder at a relative step, and the error of the subtractions in it. A step out of the domain, where there is
+    // no value, says nothing.
+    let mut remainder = |k: f64| -> (f64, f64) {
         // What is added to x is a number of the type T.
         let step = T::from_f64(k * unit).to_f64();
-        let perturbed = at(step)?[0];
+        let perturbed = at(step).map_or(f64::NAN, |[perturbed, ..]| perturbed);
         let rounding = epsilon * (value.abs() + perturbed.abs() + (step * slope).abs());
-        Ok(((perturbed - value - step * slope).abs(), rounding))
+        ((perturbed - value - step * slope).abs(), rounding)
     };
     // At steps of a few units in the last place of x, the remainder is the rounding error in f.
     let mut noise = 0.0f64;
     for k in 1..=8 {
-        noise = noise.max(remainder(8.0 * epsilon * f64::from(k))?.0);
+        noise = noise.max(remainder(8.0 * epsilon * f64::from(k)).0);
     }
     let mut steps = Vec::new();
     let mut remainders = Vec::new();
@@ -328,11 +329,13 @@ fn taylor_along<'t, T: Scalar>(
         if step < 64.0 * epsilon {
             break;
         }
-        let (size, rounding) = remainder(step)?;
+        let (size, rounding) = remainder(step);
         steps.push(step * unit);
         remainders.push((size, noise.max(rounding)));
     }
-    let finite = value.is_finite() && slope.is_finite();
+    // Near x there is a value, or x is on the edge of the domain.
+    let near = remainders.last().is_some_and(|(size, _)| size.is_finite());
+    let finite = value.is_finite() && slope.is_finite() && near;
     let (order, doubt) = if finite { order(&remainders) } else { (f64::NAN, f64::INFINITY) };
     let remainders = steps.into_iter().zip(remainders).map(|(step, (size, _))| (step, size)).collect();
     Ok((Taylor { order, derivative: slope * unit, remainders, noise }, doubt))

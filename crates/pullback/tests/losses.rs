@@ -241,6 +241,27 @@ fn kinks() {
     assert!(relu.order.is_infinite() || !relu.passes(), "{relu}");
 }
 
+/// Large steps may lead out of the domain, with an error or with a NaN. Where every step does, nothing is known.
+#[test]
+fn steps_out_of_the_domain() {
+    let tape = Tape::new();
+    let (a, x) = (tape.positive_definite("A", 2), tape.input("x", (1, 1)));
+    let loss = a.cholesky().diagonal().ln().sum();
+    let near_the_edge = Mat::from_fn(2, 2, |i, j| if i == j { 1.0 } else { 0.9 });
+    for report in check::derivatives(loss, &[a], &[("A", near_the_edge.as_ref())]).unwrap() {
+        assert!(report.passes(), "{report}");
+    }
+    let wrong = check::taylor_with(loss, a, 0.501 * a.inv(), &[("A", near_the_edge.as_ref())]).unwrap();
+    assert!(!wrong.passes(), "{wrong}");
+    let at = |x0: f64| {
+        let at = Mat::full(1, 1, x0);
+        check::taylor_with(x.powf(1.5), x, 1.5 * x.sqrt(), &[("x", at.as_ref())]).unwrap()
+    };
+    assert!(at(0.1).passes(), "{}", at(0.1));
+    let edge = check::taylor(-(-x.square()).sqrt(), x, &[("x", Mat::<f64>::zeros(1, 1).as_ref())]).unwrap();
+    assert!(!edge.passes() && edge.order.is_nan(), "{edge}");
+}
+
 /// Where there is no derivative, or an infinite one, the gradient is what the documentation says, and finite.
 #[test]
 fn gradients_at_kinks() {

@@ -130,7 +130,10 @@ fn reconstruction_and_spectral_functions_are_exact_where_eigenvalues_coincide() 
     let (a, b) = (tape.symmetric("A", 4), tape.symmetric("B", 4));
     let (values, vectors) = a.eigen();
     let d = values.diag();
-    for rebuilt in [vectors * d * vectors.t(), vectors * (d * vectors.t())] {
+    let rows = vectors.mul_row(values.t());
+    for rebuilt in
+        [vectors * d * vectors.t(), vectors * (d * vectors.t()), rows * vectors.t(), vectors * rows.t()]
+    {
         assert!(rebuilt.same(a));
     }
     let squared = vectors * (2.0 * values.square()).diag() * vectors.t();
@@ -219,6 +222,10 @@ fn a_function_has_to_be_one_of_each_eigenvalue_alone() {
         assert!(message.contains("not a function of every eigenvalue alone"), "{message}");
     }
     assert!(tape.input("X", (3, 3)).symmetric_function(|x| x.exp()).check().is_err());
+    // With one eigenvalue, a product of functions is one of numbers.
+    let one = tape.symmetric("x", 1);
+    assert!(one.symmetric_function(|x| x.exp().hadamard(x.sin())).check().is_ok());
+    assert!(one.symmetric_function(|x| x.exp().hadamard(s)).check().is_err());
     assert!(a.symmetric_function(|x| 2.0 * x.map(Function::Exp) + 1.0).check().is_ok());
 }
 

@@ -10,6 +10,10 @@ pub enum Factor {
     Eigenvalues,
     /// The matrix V of orthonormal eigenvectors of a symmetric matrix, `A = V Diag(λ) Vᵀ`.
     Eigenvectors,
+    /// The eigenvalues of a square matrix that are all real, ascending: a column.
+    RealEigenvalues,
+    /// The matrix V of their eigenvectors, columns of norm 1, `A V = V Diag(λ)`.
+    RealEigenvectors,
     /// The singular values σ of an m×n matrix, descending: a column of min(m, n).
     SingularValues,
     /// The matrix U of orthonormal left singular vectors, m×min(m, n), `A = U Diag(σ) Vᵀ`.
@@ -42,6 +46,8 @@ impl Factor {
         match self {
             Factor::Eigenvalues => "eigenvalues",
             Factor::Eigenvectors => "eigenvectors",
+            Factor::RealEigenvalues => "real eigenvalues",
+            Factor::RealEigenvectors => "real eigenvectors",
             Factor::SingularValues => "singular values",
             Factor::LeftVectors => "left singular vectors",
             Factor::RightVectors => "right singular vectors",
@@ -60,8 +66,8 @@ impl Factor {
     /// What it is called in formulas.
     pub(crate) const fn symbol(self) -> &'static str {
         match self {
-            Factor::Eigenvalues => "λ",
-            Factor::Eigenvectors | Factor::RightVectors => "V",
+            Factor::Eigenvalues | Factor::RealEigenvalues => "λ",
+            Factor::Eigenvectors | Factor::RealEigenvectors | Factor::RightVectors => "V",
             Factor::SingularValues => "sv",
             Factor::LeftVectors => "U",
             Factor::PseudoInverse => "pinv",
@@ -81,6 +87,8 @@ impl Factor {
         [
             Factor::Eigenvalues,
             Factor::Eigenvectors,
+            Factor::RealEigenvalues,
+            Factor::RealEigenvectors,
             Factor::SingularValues,
             Factor::LeftVectors,
             Factor::RightVectors,
@@ -107,8 +115,10 @@ impl Factor {
         let square = || if a.is_square() { Ok(a) } else { Err(format!("{a} is not square")) };
         let least = a.rows.min(a.cols);
         match self {
-            Factor::Eigenvalues | Factor::Pivots => square().map(|a| Shape::new(a.rows, 1)),
-            Factor::Eigenvectors | Factor::SymmetricLower => square(),
+            Factor::Eigenvalues | Factor::RealEigenvalues | Factor::Pivots => {
+                square().map(|a| Shape::new(a.rows, 1))
+            }
+            Factor::Eigenvectors | Factor::RealEigenvectors | Factor::SymmetricLower => square(),
             Factor::Permutation | Factor::Lower | Factor::Upper => square(),
             Factor::Orthonormal | Factor::Triangular if a.rows < a.cols => {
                 Err(format!("{a} has more columns than rows"))
@@ -128,7 +138,8 @@ impl Factor {
 ///
 /// | operation | value | linear in the second argument, with the adjoint |
 /// |---|---|---|
-/// | `Diagonal` | `diag(M)`; fails if M is no multiple of I where values coincide | `Diag` |
+/// | `Diagonal` | `diag(M)`; fails if `½ (M + Mᵀ)` is no multiple of I where values coincide | `Diag` |
+/// | `GeneralDiagonal` | the same, but M itself must be one | `Diag` |
 /// | `Diag` | `Diag(w)`; fails if entries of w differ where values coincide | `Diagonal` |
 /// | `Gaps` | `Mᵢⱼ/(λⱼ − λᵢ)`, 0 on the diagonal | `Gaps` |
 /// | `SymmetricGaps` | the same of `½ (M + Mᵀ)` | `SkewGaps` |
@@ -142,6 +153,7 @@ impl Factor {
 #[allow(missing_docs)] // The table above documents them at one glance.
 pub enum Spectral {
     Diagonal,
+    GeneralDiagonal,
     Diag,
     Gaps,
     SymmetricGaps,
@@ -155,6 +167,7 @@ impl Spectral {
     pub const fn name(self) -> &'static str {
         match self {
             Spectral::Diagonal => "diagonal beside a spectrum",
+            Spectral::GeneralDiagonal => "general diagonal beside a spectrum",
             Spectral::Diag => "diag beside a spectrum",
             Spectral::Gaps => "gaps",
             Spectral::SymmetricGaps => "symmetric gaps",
@@ -166,8 +179,8 @@ impl Spectral {
 
     /// Every operation: for tests that walk the list.
     pub fn all() -> impl Iterator<Item = Spectral> {
-        use Spectral::{Columns, Diag, Diagonal, Gaps, SkewGaps, SkewSums, SymmetricGaps};
-        [Diagonal, Diag, Gaps, SymmetricGaps, SkewGaps, SkewSums, Columns].into_iter()
+        use Spectral::{Columns, Diag, Diagonal, Gaps, GeneralDiagonal, SkewGaps, SkewSums, SymmetricGaps};
+        [Diagonal, GeneralDiagonal, Diag, Gaps, SymmetricGaps, SkewGaps, SkewSums, Columns].into_iter()
     }
 
     pub(crate) fn shape(self, n: usize, b: Shape) -> Result<Shape, String> {
@@ -178,7 +191,7 @@ impl Spectral {
         };
         match self {
             _ if b != wanted => Err(format!("beside {n} values there is a {wanted}, not a {b}")),
-            Spectral::Diagonal => Ok(Shape::new(n, 1)),
+            Spectral::Diagonal | Spectral::GeneralDiagonal => Ok(Shape::new(n, 1)),
             Spectral::Columns => Ok(b),
             _ => Ok(Shape::new(n, n)),
         }

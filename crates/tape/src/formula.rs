@@ -346,20 +346,14 @@ impl Page<'_> {
             (Op::Inverse, &[x]) => inverse(of(x), t),
             (Op::Solve, &[a, b]) => {
                 let rhs = self.form(b, t);
-                let (a, a_t) = match (self.graph.node(a).op, self.graph.node(a).args.first()) {
-                    (Op::Transpose, Some(&a)) if !self.cuts.contains_key(&a) || t => (a, true),
-                    _ => (a, false),
-                };
+                let (a, a_t) = self.untransposed(a);
                 let symmetric = self.graph.node(a).structure >= Structure::Symmetric;
                 let left = inverse(of(a), a_t != t && !symmetric);
                 product(if t { vec![rhs, left] } else { vec![left, rhs] })
             }
             (Op::TriangularSolve { upper, unit }, &[a, b]) => {
                 let rhs = self.form(b, t);
-                let (a, a_t) = match (self.graph.node(a).op, self.graph.node(a).args.first()) {
-                    (Op::Transpose, Some(&a)) => (a, true),
-                    _ => (a, false),
-                };
+                let (a, a_t) = self.untransposed(a);
                 // What is written is the triangle of what stands under the transpose.
                 let left = inverse(self.part(a, upper != a_t, unit), a_t != t);
                 product(if t { vec![rhs, left] } else { vec![left, rhs] })
@@ -374,7 +368,9 @@ impl Page<'_> {
                 }
                 let x = of(x);
                 let numerator = match op {
-                    Spectral::Diagonal => return Form::call("diag", x).transposed(t),
+                    Spectral::Diagonal | Spectral::GeneralDiagonal => {
+                        return Form::call("diag", x).transposed(t);
+                    }
                     Spectral::Diag => return Form::call("Diag", x),
                     Spectral::Gaps | Spectral::Columns => x,
                     Spectral::SymmetricGaps => Form::call("sym", x),
@@ -407,10 +403,7 @@ impl Page<'_> {
             (Op::LogDet, &[x]) => Form::LogDet(Box::new(of(x))),
             (Op::ExpAction, &[a, b]) => {
                 let rhs = self.form(b, t);
-                let (a, a_t) = match (self.graph.node(a).op, self.graph.node(a).args.first()) {
-                    (Op::Transpose, Some(&a)) if !self.cuts.contains_key(&a) => (a, true),
-                    _ => (a, false),
-                };
+                let (a, a_t) = self.untransposed(a);
                 let symmetric = self.graph.node(a).structure >= Structure::Symmetric;
                 let left = Form::call(MatrixFunction::Exp.name(), of(a)).transposed(a_t != t && !symmetric);
                 product(if t { vec![rhs, left] } else { vec![left, rhs] })
@@ -429,6 +422,15 @@ impl Page<'_> {
             .transposed(t),
             // Only an op with the wrong number of operands, in a message.
             (op, args) => Form::Call(op.name().to_owned(), args.iter().map(|&id| of(id)).collect()),
+        }
+    }
+
+    /// What stands under a transpose, and whether there is one. A transpose with a name is what it is called.
+    fn untransposed(&self, id: NodeId) -> (NodeId, bool) {
+        let node = self.graph.node(id);
+        match (node.op, node.args.first()) {
+            (Op::Transpose, Some(&x)) if !self.cuts.contains_key(&id) => (x, true),
+            _ => (id, false),
         }
     }
 

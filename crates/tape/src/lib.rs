@@ -25,6 +25,7 @@ mod functions;
 mod graph;
 mod normal;
 mod op;
+mod real_eigen;
 mod reduce;
 mod shape;
 mod spectrum;

@@ -74,7 +74,10 @@ fn between(graph: &Graph, y: NodeId, x: NodeId) -> Option<BTreeSet<NodeId>> {
     while let Some(id) = pending.pop_last() {
         let node = graph.node(id);
         let constant = matches!(node.op, Op::Ones | Op::Zeros | Op::Scalar(_));
-        if id != x && !constant && !node.op.is_elementwise() || node.shape != graph.node(x).shape {
+        // Entrywise products of two numbers are recorded as these.
+        let product = node.shape.is_scalar() && matches!(node.op, Op::MatMul | Op::ScaleBy | Op::Inner);
+        let known = id == x || constant || product || node.op.is_elementwise();
+        if !known || node.shape != graph.node(x).shape {
             return None;
         }
         found.insert(id);
@@ -144,9 +147,22 @@ impl Recorder {
         if left == right && self.eigenvectors_of(left).is_some() {
             return Some(self.intern(Op::Identity, &[], shape, at));
         }
+        // V Diag(w), or V ∘ (𝟏 wᵀ).
         let scaled = |x: NodeId, v: NodeId| match (self.op(x), &self.graph.node(x).args[..]) {
             (Op::MatMul, &[u, d]) if u == v && self.op(d) == Op::Diag => {
                 Some((v, self.graph.node(d).args.first().copied()?))
+            }
+            (Op::Hadamard, &[x, y]) if x == v || y == v => {
+                let rows = if x == v { y } else { x };
+                // 𝟏 wᵀ is (w 𝟏ᵀ)ᵀ.
+                let repeated = transposed(rows).unwrap_or(rows);
+                match (self.op(repeated), &self.graph.node(repeated).args[..]) {
+                    (Op::MatMul, &[w, ones]) if repeated != rows && self.is_ones(ones) => Some((v, w)),
+                    (Op::MatMul, &[ones, w]) if repeated == rows && self.is_ones(ones) => {
+                        Some((v, transposed(w)?))
+                    }
+                    _ => None,
+                }
             }
             _ => None,
         };
@@ -170,6 +186,13 @@ impl Recorder {
         }
         let values = images.get(&values).copied().unwrap_or(values);
         Some(self.normal(Op::SymmetricFunction { order: 0, columns: 1 }, &[matrix, values], shape, at))
+    }
+
+    /// Whether this is a matrix of ones, or the transpose of one.
+    fn is_ones(&self, id: NodeId) -> bool {
+        let node = self.graph.node(id);
+        let under = node.args.first().filter(|_| node.op == Op::Transpose);
+        node.op == Op::Ones || under.is_some_and(|&x| self.op(x) == Op::Ones)
     }
 
     /// The symmetric matrix whose eigenvectors these are.

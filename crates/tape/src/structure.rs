@@ -94,7 +94,7 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         // Schur: the entrywise product of semidefinite matrices is semidefinite (Horn & Johnson, §7.5).
         Op::Hadamard if a >= Semidefinite => a.min(b).max(b.unsigned()),
         Op::Hadamard => a.min(b).unsigned(),
-        Op::MatMul | Op::Solve => palindrome(graph, op, args),
+        Op::MatMul | Op::Solve | Op::TriangularSolve { .. } => palindrome(graph, op, args),
         Op::SymmetricFunction { order: 0, .. } => args.get(1).map_or(Symmetric, |&f| sign(graph, f)),
         Op::SymmetricFunction { columns, .. } => {
             let directions = args.iter().skip(1 + columns as usize);
@@ -178,31 +178,54 @@ fn mirrors(graph: &Graph, a: NodeId, b: NodeId) -> bool {
     transpose_of(a, b) || transpose_of(b, a)
 }
 
-/// A factor of a chain of products: a node, whether it is transposed, and whether it is inverted.
-type Factor = (NodeId, bool, bool);
+/// How a factor of a chain of products is inverted.
+#[derive(Clone, Copy, PartialEq)]
+enum Inverted {
+    No,
+    Whole,
+    Triangle { upper: bool, unit: bool },
+}
+
+/// A factor of a chain of products: a node, whether it is transposed, and how it is inverted.
+type Factor = (NodeId, bool, Inverted);
 
 /// `X S Xᵀ` is symmetric if S is, and semidefinite if S is or if there is no S.
 fn palindrome(graph: &Graph, op: Op, args: &[NodeId]) -> Structure {
+    let inverted = |op: Op| match op {
+        Op::Solve => Inverted::Whole,
+        Op::TriangularSolve { upper, unit } => Inverted::Triangle { upper, unit },
+        _ => Inverted::No,
+    };
     let mut factors: SmallVec<[Factor; LONGEST_CHAIN]> = SmallVec::new();
-    let factor = |(k, &arg): (usize, &NodeId)| (arg, false, op == Op::Solve && k == 0);
+    let factor = |(k, &arg): (usize, &NodeId)| (arg, false, if k == 0 { inverted(op) } else { Inverted::No });
     let mut pending: SmallVec<[Factor; LONGEST_CHAIN]> = args.iter().enumerate().rev().map(factor).collect();
-    while let Some((id, transposed, inverted)) = pending.pop() {
+    while let Some((id, transposed, how)) = pending.pop() {
         let node = graph.node(id);
         // In which order the two factors of a product come: the last one pushed comes first.
         let mut both = |a: Factor, b: Factor| pending.extend(if transposed { [a, b] } else { [b, a] });
         match (node.op, &node.args[..]) {
-            (Op::Transpose, &[x]) => pending.push((x, !transposed, inverted)),
-            (Op::MatMul, &[a, b]) if !inverted => both((a, transposed, false), (b, transposed, false)),
-            (Op::Solve, &[a, b]) if !inverted => both((a, transposed, true), (b, transposed, false)),
-            (Op::Inverse, &[a]) if !inverted => pending.push((a, transposed, true)),
-            _ => factors.push((id, transposed, inverted)),
+            (Op::Transpose, &[x]) => {
+                let how = match how {
+                    Inverted::Triangle { upper, unit } => Inverted::Triangle { upper: !upper, unit },
+                    how => how,
+                };
+                pending.push((x, !transposed, how));
+            }
+            (Op::MatMul | Op::Solve | Op::TriangularSolve { .. }, &[a, b]) if how == Inverted::No => {
+                both((a, transposed, inverted(node.op)), (b, transposed, Inverted::No));
+            }
+            (Op::Inverse, &[a]) if how == Inverted::No => pending.push((a, transposed, Inverted::Whole)),
+            // Also the triangle of one.
+            (Op::Identity, _) => {}
+            _ => factors.push((id, transposed, how)),
         }
         if factors.len() + pending.len() > LONGEST_CHAIN {
             return Structure::General;
         }
     }
-    let mirrored = |&(x, t, inverted): &Factor, &(y, u, inverted_too): &Factor| {
-        x == y && inverted == inverted_too && (t != u || graph.node(x).structure.symmetric())
+    let mirrored = |&(x, t, how): &Factor, &(y, u, how_too): &Factor| {
+        let symmetric = || !matches!(how, Inverted::Triangle { .. }) && graph.node(x).structure.symmetric();
+        x == y && how == how_too && (t != u || symmetric())
     };
     let (mut rest, mut outer) = (&factors[..], true);
     while let [first, middle @ .., last] = rest
@@ -214,6 +237,8 @@ fn palindrome(graph: &Graph, op: Op, args: &[NodeId]) -> Structure {
     match rest {
         _ if !outer => Structure::General,
         [] => Structure::Semidefinite,
+        // A triangle of a symmetric matrix is none.
+        [(_, _, Inverted::Triangle { .. })] => Structure::General,
         // Nothing is known of the rank of the others.
         [(center, ..), ..] => graph.node(*center).structure.min(Structure::Semidefinite),
     }

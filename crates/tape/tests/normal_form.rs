@@ -482,6 +482,20 @@ fn assert_prints_latex(cases: &[(&str, Build)]) {
     }
 }
 
+/// The inverse of a transpose is written onto the name of what is transposed, unless the transpose has one of its own.
+#[test]
+fn inverses_of_transposes_with_names() {
+    let tape = Tape::new();
+    let (a, y) = (tape.input("A", (4, 4)), tape.input("y", (4, 1)));
+    let k = (a * a).sin().named("K");
+    assert_eq!(k.t().solve(y).to_string(), "K⁻ᵀ y where K = sin(A A)");
+    assert_eq!(k.t().solve(y).t().to_string(), "yᵀ K⁻¹ where K = sin(A A)");
+    assert_eq!(k.t().solve_lower(y).to_string(), "triu(K)⁻ᵀ y where K = sin(A A)");
+    assert_eq!(k.t().expm_multiply(y).to_string(), "expm(K)ᵀ y where K = sin(A A)");
+    let named = k.t().named("T");
+    assert!(named.solve(y).to_string().starts_with("T⁻¹ y where"), "{}", named.solve(y));
+}
+
 #[test]
 fn long_formulas_have_a_where_clause() {
     let tape = Tape::new();

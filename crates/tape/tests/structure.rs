@@ -355,3 +355,24 @@ fn what_depends_on_constants_alone_is_constant() {
         assert!(!constant(y), "{y}");
     }
 }
+
+#[test]
+fn triangular_solves_on_both_sides() {
+    let tape = Tape::new();
+    let (a, k, d) = (tape.input("A", (3, 3)), tape.symmetric("K", 3), tape.input("d", (3, 1)));
+    let both = |x: Var<'_>, upper: bool| match upper {
+        true => a.t().solve_upper(a.t().solve_upper(x).t()).structure(),
+        false => a.solve_lower(a.solve_lower(x).t()).structure(),
+    };
+    assert_eq!([both(k, true), both(k, false), both(d.diag(), true)], [Structure::Symmetric; 3]);
+    assert_eq!(both(a, false), Structure::General);
+    // L⁻ᵀ Diag(d) L⁻¹, and the two triangles of one matrix.
+    let l = a.solve_lower(tape.identity(3));
+    assert_eq!((l.t() * d.diag() * l).structure(), Structure::Symmetric);
+    assert_eq!(a.t().solve_upper(d.diag() * l).structure(), Structure::Symmetric);
+    assert_eq!((l.t() * l).structure(), Structure::Semidefinite);
+    assert_eq!(a.solve_upper(l).structure(), Structure::General);
+    // A triangle of a symmetric matrix is not symmetric.
+    assert_eq!(k.solve_lower(tape.identity(3)).structure(), Structure::General);
+    assert_eq!(k.solve_lower(k.solve_lower(tape.identity(3))).structure(), Structure::General);
+}

@@ -107,8 +107,9 @@ fn is_reflection<T: Scalar>(mut work: MatMut<'_, T>, q: MatRef<'_, T>, stack: &m
 /// `start Πᵢ xᵢ`, taken in an order in which nothing overflows or underflows that the result does not.
 fn product<T: Scalar>(start: T, n: usize, x: impl Fn(usize) -> T) -> T {
     let one = T::from_f64(1.0);
-    let mut large = (0..n).filter(|&i| x(i).abs() >= one);
-    let mut others = (0..n).filter(|&i| !(x(i).abs() >= one));
+    let is_large = |&i: &usize| x(i).abs() >= one;
+    let mut large = (0..n).filter(is_large);
+    let mut others = (0..n).filter(|i| !is_large(i));
     let mut product = start;
     loop {
         let next = if product.abs() < one {

@@ -14,6 +14,7 @@ pub(crate) mod lanes;
 pub(crate) mod logarithm;
 pub(crate) mod product;
 pub(crate) mod qr;
+pub(crate) mod real_eigen;
 pub(crate) mod reduce;
 pub(crate) mod registers;
 #[cfg(test)]

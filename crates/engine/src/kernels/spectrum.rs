@@ -28,10 +28,12 @@ pub(crate) fn spectral<T: Scalar>(
         Err(Failure::Coincide { first: i.min(j), second: i.max(j), gap: gap(i, j).abs().to_f64() })
     };
     match op {
-        Spectral::Diagonal => {
+        Spectral::Diagonal | Spectral::GeneralDiagonal => {
             for (i, j) in pairs(n) {
-                // The skew part turns vectors, and leaves values as they are.
-                let multiple = (half * (x[(i, j)] + x[(j, i)])).abs() <= vanishing
+                // The skew part turns orthonormal vectors, and leaves values as they are.
+                let skew = op == Spectral::GeneralDiagonal && (x[(i, j)] - x[(j, i)]).abs() > vanishing;
+                let multiple = !skew
+                    && (half * (x[(i, j)] + x[(j, i)])).abs() <= vanishing
                     && (x[(i, i)] - x[(j, j)]).abs() <= vanishing;
                 if gap(i, j).abs() <= coinciding && !multiple {
                     return coincide(i, j);

@@ -7,6 +7,19 @@ fn symmetric<'t>(tape: &'t Tape, (m, _, _): Dims, f: impl Fn(Var<'t>) -> Var<'t>
     (f(a), vec![a])
 }
 
+/// Numbers as far apart as the positions are.
+fn positions(tape: &Tape, m: usize) -> Var<'_> {
+    3.0 * tape.ones((m, 1)).cumulative_sums()
+}
+
+/// A function of a matrix whose eigenvalues are real, by Gershgorin's discs, and that is not symmetric.
+fn apart<'t>(tape: &'t Tape, (m, _, _): Dims, f: impl Fn(Var<'t>) -> Var<'t>) -> (Var<'t>, Vec<Var<'t>>) {
+    let a = tape.input("A", (m, m));
+    // Small eigenvalues, so that their rounding errors do not hide how little they bend.
+    let middle = 0.6 * (m as f64 + 1.0) * tape.identity(m);
+    (f(0.4 * positions(tape, m).diag() - middle + 0.2 * a), vec![a])
+}
+
 const fn case(name: &'static str, build: for<'t> fn(&'t Tape, Dims) -> (Var<'t>, Vec<Var<'t>>)) -> Case {
     Case { name, domain: Domain::Any, shapes: SQUARE, build }
 }
@@ -58,15 +71,30 @@ pub(crate) const CASES: &[Case] = &[
             vectors * (values.tanh() + 2.0 * values.square()).diag() * vectors.t()
         })
     }),
+    case("an eigenprojector", |t, d| {
+        symmetric(t, d, |a| a.eigenprojector(a.rows() / 3..a.rows() - a.rows() / 2))
+    }),
+    case("real eigenvalues", |t, d| apart(t, d, |a| a.real_eigenvalues())),
+    case("real eigenvectors", |t, d| apart(t, d, |a| a.real_eigenvectors())),
+    case("real eigenvalues and eigenvectors", |t, d| {
+        apart(t, d, |a| {
+            let (values, vectors) = a.t().real_eigen();
+            vectors * values.sin().diag() * vectors.inv() + 0.1 * a
+        })
+    }),
+    case("real eigenvalues and eigenvectors of similar matrices", |t, (m, _, _)| {
+        let (x, s) = (t.input("X", (m, m)), t.input("s", (m, 1)));
+        let x1 = t.identity(m) + 0.15 * x;
+        let (values, vectors) = (x1 * (positions(t, m) + s).diag() * x1.inv()).real_eigen();
+        (vectors * values + vectors.row_sums(), vec![x, s])
+    }),
     case("gaps", |t, (m, _, _)| {
         let (spectrum, b) = (t.input("s", (m, 1)), t.input("B", (m, m)));
-        // As far apart as the positions are.
-        let positions = t.ones((m, 1)).cumulative_sums();
-        let spectrum_apart = 3.0 * positions + spectrum;
+        let spectrum_apart = positions(t, m) + spectrum;
         let beside = |op| t.apply(Op::Spectral(op), &[spectrum_apart, b]);
         let y = beside(Spectral::Gaps) + beside(Spectral::SymmetricGaps) + beside(Spectral::SkewGaps);
         let y = y + beside(Spectral::SkewSums) + beside(Spectral::Columns);
-        let diagonal = beside(Spectral::Diagonal);
+        let diagonal = beside(Spectral::Diagonal) - 0.5 * beside(Spectral::GeneralDiagonal);
         (y + t.apply(Op::Spectral(Spectral::Diag), &[spectrum_apart, diagonal]), vec![spectrum, b])
     }),
     any("singular values", |t, d| rectangular(t, d, |a| a.singular_values())),

@@ -1,6 +1,7 @@
 //! What stands on the page, by subject.
 
 use pullback::prelude::*;
+use pullback_tape::{Op, Spectral};
 
 /// A value, and the variables that it is differentiated in.
 type Built<'t> = (Var<'t>, Vec<Var<'t>>);
@@ -247,7 +248,71 @@ const SOLVES: &[Entry] = &[
 ];
 
 const FACTORS: &[Entry] = &[
-    entry("k.cholesky()", |t| definite(t, |k| k.cholesky()), "positive diagonal", "Smith 1995; Murray 2016"),
+    entry(
+        "k.cholesky()",
+        |t| definite(t, |k| k.cholesky()),
+        "positive diagonal; not positive definite: the pivot",
+        "Smith 1995; Murray 2016",
+    ),
+    entry("s.ldl().0", |t| symmetric(t, |s| s.ldl().0), "unit diagonal; a pivot that is 0", ""),
+    entry("s.ldl().1", |t| symmetric(t, |s| s.ldl().1), "a column", ""),
+    entry("a.lu().0", |t| square(t, |a| a.lu().0), "`P A = L U`; P is held", ""),
+    entry(
+        "a.lu().1",
+        |t| square(t, |a| a.lu().1),
+        "unit diagonal; singular: the pivot",
+        "de Hoog, Anderssen & Lukas 2011",
+    ),
+    entry("a.lu().2", |t| square(t, |a| a.lu().2), "singular: the pivot", "de Hoog, Anderssen & Lukas 2011"),
+    entry(
+        "a.qr().0",
+        |t| tall(t, |a| a.qr().0),
+        "thin; dependent columns: the first of them",
+        "Walter & Lehmann 2010",
+    ),
+    entry("a.qr().1", |t| tall(t, |a| a.qr().1), "diagonal not negative", "Walter & Lehmann 2010"),
+    entry(
+        "a.svd().0",
+        |t| tall(t, |a| a.svd().0),
+        "thin, largest entry positive; values that coincide or vanish",
+        "G §3.2; Townsend 2016",
+    ),
+    entry(
+        "a.svd().1",
+        |t| tall(t, |a| a.svd().1),
+        "descending; values that coincide and are told apart",
+        "G §3.2",
+    ),
+    entry("a.svd().2", |t| tall(t, |a| a.svd().2), "values that coincide", "G §3.2; Townsend 2016"),
+    entry(
+        "a.polar().0",
+        |t| tall(t, |a| a.polar().0),
+        "exact where singular values coincide; a value that vanishes",
+        "H §8.4",
+    ),
+    entry(
+        "a.pseudo_inverse()",
+        |t| tall(t, |a| a.pseudo_inverse()),
+        "values below max(m, n) ε σ₁ count as 0; constant rank",
+        "Golub & Pereyra 1973",
+    ),
+    entry(
+        "a.least_squares(b)",
+        |t| {
+            let (a, b) = (t.input("A", (5, 4)), t.input("B", (5, 3)));
+            (a.least_squares(b), vec![a, b])
+        },
+        "full rank; dependent columns: the first of them",
+        "Golub & Van Loan §5.3",
+    ),
+    entry("a.nuclear_norm()", |t| tall(t, |a| a.nuclear_norm()), "gradient 0 at 0", ""),
+    entry(
+        "a.spectral_norm()",
+        |t| tall(t, |a| a.spectral_norm()),
+        "gradient 0 at 0; largest values that coincide",
+        "",
+    ),
+    entry("a.schatten_norm(3.0)", |t| tall(t, |a| a.schatten_norm(3.0)), "gradient 0 at 0", ""),
     entry(
         "s.eigenvalues()",
         |t| symmetric(t, |s| s.eigenvalues()),
@@ -261,11 +326,28 @@ const FACTORS: &[Entry] = &[
         "MN §8.9; G §3.1",
     ),
     entry(
+        "s.eigenprojector(1..3)",
+        |t| symmetric(t, |s| s.eigenprojector(1..3)),
+        "a value within the range that coincides with one outside",
+        "MN §8.9; Kato §II.2",
+    ),
+    entry(
+        "a.real_eigenvalues()",
+        |t| square(t, |a| a.real_eigenvalues()),
+        "ascending; complex eigenvalues; values that coincide and are told apart",
+        "MN §8.9; Magnus 1985",
+    ),
+    entry(
+        "a.real_eigenvectors()",
+        |t| square(t, |a| a.real_eigenvectors()),
+        "columns of norm 1, largest entry positive; complex eigenvalues; values that coincide",
+        "MN §8.9; Magnus 1985",
+    ),
+    entry(
         "beside a spectrum",
         |t| {
             let (s, m) = (t.input("λ", (4, 1)), t.input("M", (4, 4)));
-            let beside = |op| t.apply(pullback_tape::Op::Spectral(op), &[s, m]);
-            (beside(pullback_tape::Spectral::Gaps), vec![s, m])
+            (t.apply(Op::Spectral(Spectral::Gaps), &[s, m]), vec![s, m])
         },
         "0 where the numerator vanishes",
         "MN §8.9",

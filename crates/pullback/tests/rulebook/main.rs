@@ -22,7 +22,9 @@ fn path() -> std::path::PathBuf {
 
 /// A formula in a cell of a table.
 fn code(formula: &str) -> String {
-    format!("`{}`", formula.replace('|', "\\|"))
+    // A `where` clause goes over several lines elsewhere.
+    let line = formula.replace("\n  where ", " where ").replace("\n        ", ", ");
+    format!("`{}`", line.replace('|', "\\|"))
 }
 
 /// A perturbation of x: symmetric if x is.

@@ -8,6 +8,8 @@ pub(super) fn factor(factor: Factor) -> &'static [Rule] {
     match factor {
         Factor::Eigenvalues => &EIGENVALUES,
         Factor::Eigenvectors => &EIGENVECTORS,
+        Factor::RealEigenvalues => &REAL_EIGENVALUES,
+        Factor::RealEigenvectors => &REAL_EIGENVECTORS,
         Factor::SingularValues => &SINGULAR_VALUES,
         Factor::LeftVectors => &LEFT_VECTORS,
         Factor::RightVectors => &RIGHT_VECTORS,
@@ -25,7 +27,7 @@ pub(super) fn factor(factor: Factor) -> &'static [Rule] {
 
 pub(super) fn spectral(spectral: Spectral) -> &'static [Rule] {
     match spectral {
-        Spectral::Diagonal => &SPECTRAL_DIAGONAL,
+        Spectral::Diagonal | Spectral::GeneralDiagonal => &SPECTRAL_DIAGONAL,
         Spectral::Diag => &SPECTRAL_DIAG,
         Spectral::Gaps | Spectral::SymmetricGaps | Spectral::SkewGaps => &GAPS,
         Spectral::SkewSums => &SKEW_SUMS,
@@ -48,6 +50,21 @@ const EIGENVALUES: [Rule; 1] = [Frechet(|at, e| {
 /// the derivative of `A V = V Diag(λ)`. [MN §8.9; G §3.1]
 const EIGENVECTORS: [Rule; 1] =
     [Frechet(|at, e| at.y * beside(Spectral::SymmetricGaps, at.a.eigenvalues(), at.y.t() * e * at.y))];
+
+/// `λ` of a square A with real eigenvalues: `D[ε] = diag(V⁻¹ ε V)`, from `V⁻¹ A V = Diag(λ)`; the rows of `V⁻¹` are the left
+/// eigenvectors. [MN §8.9; Magnus, Econometric Theory 1 (1985) 179; G §3.1]
+const REAL_EIGENVALUES: [Rule; 1] = [Frechet(|at, e| {
+    let v = at.a.real_eigenvectors();
+    beside(Spectral::GeneralDiagonal, at.y, v.solve(e * v))
+})];
+
+/// `V` of a square A with real eigenvalues: `D[ε] = U − V Diag(diag(Vᵀ U))` with `U = V K` and `K = V⁻¹ ε V ⊘ Δ`, from the
+/// derivative of `A V = V Diag(λ)`; the second term keeps the columns at norm 1. [Magnus, ibid.; G §3.1]
+const REAL_EIGENVECTORS: [Rule; 1] = [Frechet(|at, e| {
+    let (v, values) = (at.y, at.a.real_eigenvalues());
+    let turned = v * beside(Spectral::Gaps, values, v.solve(e * v));
+    turned - v * (v.t() * turned).diagonal().diag()
+})];
 
 /// `σ` of A: `D[ε] = diag(Uᵀ ε V)`, from `Uᵀ A V = Diag(σ)`. [G §3.2; Townsend, *Differentiating the SVD* (2016)]
 const SINGULAR_VALUES: [Rule; 1] = [Frechet(|at, e| {
