@@ -131,6 +131,7 @@ pub(crate) fn kind(kernel: &Kernel) -> Kind {
         | Kernel::Inverse { .. }
         | Kernel::DefiniteInverse { .. }
         | Kernel::Det { .. }
+        | Kernel::Adjugate { .. }
         | Kernel::LogDet { .. } => Kind::Solve,
         Kernel::Copy { .. }
         | Kernel::AddIdentity { .. }
@@ -178,6 +179,7 @@ pub(crate) fn name(kernel: &Kernel) -> &'static str {
         Kernel::Inverse { .. } | Kernel::DefiniteInverse { accumulate: false, .. } => "inverse",
         Kernel::DefiniteInverse { accumulate: true, .. } => "inverse, added",
         Kernel::Det { .. } => "determinant",
+        Kernel::Adjugate { .. } => "adjugate",
         Kernel::LogDet { .. } => "log-determinant",
         Kernel::Routine { routine, .. } => routine.name(),
         Kernel::Part { .. } => "part",
@@ -263,7 +265,8 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
             times([rows, rows, cols])
         }
         Kernel::LowerFactor { .. } => 0,
-        Kernel::Inverse { factors, .. } => {
+        // What is more, if a pivot vanishes, is not foreseen.
+        Kernel::Inverse { factors, .. } | Kernel::Adjugate { factors, .. } => {
             let n = sizes.buffer(*factors).rows;
             times([4, n, n, n]) / 3
         }
@@ -318,7 +321,7 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
         // Half of the matrix is an operand too many.
         Kernel::TriangularSolve { .. } => (entries(result), entries(result)),
         Kernel::LowerFactor { .. } => (triangle(result), entries(result)),
-        Kernel::Inverse { factors, .. } => (of(*factors), entries(result)),
+        Kernel::Inverse { factors, .. } | Kernel::Adjugate { factors, .. } => (of(*factors), entries(result)),
         Kernel::DefiniteInverse { accumulate, .. } => {
             let before = if *accumulate { 2 } else { 1 };
             (triangle(result).saturating_mul(before), triangle(result))

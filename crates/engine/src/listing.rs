@@ -533,6 +533,7 @@ impl<'p> Reader<'p> {
                 if *accumulate { added(before, *alpha, &inverse) } else { scaled(*alpha, &inverse) }
             }
             Kernel::Det { factors, .. } => format!("det({})", self.buffer(*factors)),
+            Kernel::Adjugate { factors, .. } => format!("adj({})", self.buffer(*factors)),
             Kernel::LogDet { factors, .. } => format!("log |det {}|", self.buffer(*factors)),
             Kernel::Part { a, .. } => {
                 format!("{} of {}", self.plan.graph.node(instruction.node).op.name(), view(a))

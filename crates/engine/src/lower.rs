@@ -597,6 +597,13 @@ impl<'g> Lowering<'g> {
                 let ((factors, which), _) = self.factorized(a, id);
                 plain(self.emit(id, shape, Kernel::Det { factors, which }))
             }
+            (Op::Adjugate, &[a]) => {
+                let (matrix, transposed) = self.under_transpose(a);
+                let (factors, which) = self.factorized_by(Method::Lu, matrix, id);
+                let Value { alpha, view: a } = self.value(matrix);
+                let adjugate = self.emit(id, shape, Kernel::Adjugate { a, alpha, factors, which });
+                plain(if transposed { adjugate.transpose() } else { adjugate })
+            }
             (Op::LogDet, &[a]) => {
                 let ((factors, which), _) = self.factorized(a, id);
                 plain(self.emit(id, shape, Kernel::LogDet { factors, which }))
@@ -867,14 +874,19 @@ impl<'g> Lowering<'g> {
 
     /// The factors of a matrix, shared by all that need them, and whether those of its transpose are meant.
     fn factorized(&mut self, id: NodeId, for_node: NodeId) -> ((Buffer, usize), bool) {
-        let node = self.node(id);
-        let (matrix, transposed) = match (node.op, node.args.first()) {
-            (Op::Transpose, Some(&x)) => (x, true),
-            _ => (id, false),
-        };
+        let (matrix, transposed) = self.under_transpose(id);
         let definite = self.node(matrix).structure == Structure::Definite;
         let method = if definite { Method::Cholesky } else { Method::Lu };
         (self.factorized_by(method, matrix, for_node), transposed)
+    }
+
+    /// What a transpose is the transpose of, and whether it is one.
+    fn under_transpose(&self, id: NodeId) -> (NodeId, bool) {
+        let node = self.node(id);
+        match (node.op, node.args.first()) {
+            (Op::Transpose, Some(&x)) => (x, true),
+            _ => (id, false),
+        }
     }
 
     fn factorized_by(&mut self, method: Method, matrix: NodeId, for_node: NodeId) -> (Buffer, usize) {

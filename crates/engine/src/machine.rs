@@ -1,5 +1,7 @@
 //! The machine that runs a plan: one instruction after the other, on one arena.
 
+use crate::failure::Failure;
+use crate::kernels::adjugate;
 use crate::kernels::arrange::{self, Triangle};
 use crate::kernels::elementwise::{self, Bad, Source, Sources, Target};
 use crate::kernels::factor::{self, Pivots};
@@ -434,6 +436,12 @@ impl<T: Scalar> Machine<'_, T> {
                 }
                 to.matrix()[(0, 0)] = factor::det(factors(*packed), pivots);
             }
+            Kernel::Adjugate { a, alpha, factors: packed, which } => {
+                let (pivots, alpha) = (&scratch.pivots[*which], T::from_f64(*alpha));
+                let packed = factors(*packed);
+                adjugate::adjugate(to.matrix(), see(a), alpha, packed, pivots, scratch.stack)
+                    .map_err(|failure| self.failed(failure, instruction))?;
+            }
             Kernel::LogDet { factors: packed, which } => {
                 let pivots = &scratch.pivots[*which];
                 self.check_invertible(pivots, instruction)?;
@@ -441,10 +449,9 @@ impl<T: Scalar> Machine<'_, T> {
             }
             Kernel::Routine { routine, args } => {
                 let args: SmallVec<[MatRef<'_, T>; 4]> = args.iter().map(see).collect();
-                routine.run(to.matrix(), &args, scratch.stack).map_err(|failure| {
-                    let (op, formula, location) = self.factorized(instruction);
-                    failure.error(op, formula, location)
-                })?;
+                routine
+                    .run(to.matrix(), &args, scratch.stack)
+                    .map_err(|failure| self.failed(failure, instruction))?;
             }
             Kernel::Part { a, start } => {
                 let (a, mut dst) = (see(a), to.matrix());
@@ -515,6 +522,11 @@ impl<T: Scalar> Machine<'_, T> {
     fn singular(&self, pivot: usize, instruction: &Instruction) -> Error {
         let (op, formula, location) = self.factorized(instruction);
         Error::Singular { op, formula, pivot, location }
+    }
+
+    fn failed(&self, failure: Failure, instruction: &Instruction) -> Error {
+        let (op, formula, location) = self.factorized(instruction);
+        failure.error(op, formula, location)
     }
 
     /// The op that needs a matrix, that matrix, and where the op was written.

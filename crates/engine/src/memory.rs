@@ -1,7 +1,7 @@
 //! What a program writes to: one arena for all buffers, and scratch.
 
 use crate::kernels::factor::{self, Pivots};
-use crate::kernels::{elementwise, reduce, small};
+use crate::kernels::{adjugate, elementwise, reduce, small};
 use crate::plan::{Kernel, Plan};
 use crate::{Error, Scalar, parallel};
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
@@ -90,6 +90,9 @@ impl<T: Scalar> Memory<T> {
                     factor::solve_scratch::<T>(plan.factorizations[*which], shape.cols)
                 }
                 Kernel::Inverse { which, .. } => factor::inverse_scratch::<T>(plan.factorizations[*which].n),
+                Kernel::Adjugate { which, .. } => {
+                    adjugate::adjugate_scratch::<T>(plan.factorizations[*which].n)
+                }
                 Kernel::DefiniteInverse { .. } => {
                     blocks = blocks.max(shape.rows * shape.cols);
                     StackReq::EMPTY

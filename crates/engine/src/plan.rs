@@ -250,6 +250,13 @@ pub(crate) enum Kernel {
         factors: Buffer,
         which: usize,
     },
+    /// `dst = adj(alpha a)`, of which the factors are given: a is read where it is singular.
+    Adjugate {
+        a: View,
+        alpha: f64,
+        factors: Buffer,
+        which: usize,
+    },
     LogDet {
         factors: Buffer,
         which: usize,
@@ -320,6 +327,7 @@ impl Instruction {
             | Kernel::Inverse { factors, which }
             | Kernel::DefiniteInverse { factors, which, .. }
             | Kernel::Det { factors, which }
+            | Kernel::Adjugate { factors, which, .. }
             | Kernel::LogDet { factors, which } => Some((factors, which)),
             _ => None,
         }
@@ -350,6 +358,7 @@ impl Instruction {
             | Kernel::LogSumExp { a }
             | Kernel::Softmax { a }
             | Kernel::TriangularSolve { a, .. }
+            | Kernel::Adjugate { a, .. }
             | Kernel::Factorize { a, .. } => [a].into_iter().for_each(visit),
             Kernel::Solve { .. }
             | Kernel::LowerFactor { .. }

@@ -355,10 +355,15 @@ fn det(a: &Mat<f64>) -> f64 {
     (0..a.ncols()).map(|j| sign(j) * a[(0, j)] * det(&minor(a, 0, j))).sum()
 }
 
+/// By cofactors.
+fn adjugate(a: &Mat<f64>) -> Mat<f64> {
+    Mat::from_fn(a.nrows(), a.ncols(), |i, j| sign(i + j) * det(&minor(a, j, i)))
+}
+
 /// By Cramer's rule.
 fn inv(a: &Mat<f64>) -> Mat<f64> {
     let det_a = det(a);
-    Mat::from_fn(a.nrows(), a.ncols(), |i, j| sign(i + j) * det(&minor(a, j, i)) / det_a)
+    map(&adjugate(a), |cofactor| cofactor / det_a)
 }
 
 /// The lower triangle.
@@ -1161,6 +1166,12 @@ const CASES: &[Case] = &[
         "determinant of reversed rows",
         |t, d| t.input("reversed D", (d.0, d.0)).det(),
         |g, _| number(det(&g["reversed D"])),
+    ),
+    solve("adjugate", |t, d| t.d(d).adjugate(), |g, _| adjugate(&g["D"])),
+    solve(
+        "adjugate of a multiple of a transpose",
+        |t, d| (-0.5 * t.d(d)).t().adjugate(),
+        |g, _| t(&adjugate(&times(-0.5, &g["D"]))),
     ),
     solve(
         "log-determinant",

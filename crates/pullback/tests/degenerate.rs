@@ -206,3 +206,68 @@ fn gradients_of_triangular_factors_of_singular_matrices_are_errors() {
         assert!(error.to_string().contains(of), "{error}");
     }
 }
+
+// ---- determinants ----------------------------------------------------------------------------------------
+
+/// By Laplace's expansion.
+fn minors(a: &Mat<f64>) -> f64 {
+    (0..a.ncols()).map(|j| a[(0, j)] * cofactor(a, 0, j)).sum()
+}
+
+fn cofactor(a: &Mat<f64>, row: usize, col: usize) -> f64 {
+    let skip = |i: usize, without: usize| if i < without { i } else { i + 1 };
+    let minor = Mat::from_fn(a.nrows() - 1, a.ncols() - 1, |i, j| a[(skip(i, row), skip(j, col))]);
+    let det = if minor.nrows() == 0 { 1.0 } else { minors(&minor) };
+    if (row + col).is_multiple_of(2) { det } else { -det }
+}
+
+/// A determinant has a gradient everywhere: its cofactors, which vanish at a rank of n − 2.
+#[test]
+fn determinants_of_singular_matrices_have_gradients() {
+    let mut matrices = vec![mat![[0.0]], mat![[0.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0]]];
+    for n in 2..=6 {
+        let entry = |i: usize, j: usize| ((7 * i * i + 3 * i * j + 5 * j + 1) % 11) as f64 - 5.0;
+        matrices.push(Mat::from_fn(n, n, |i, j| entry(i % (n - 1), j)));
+        matrices.push(Mat::from_fn(n, n, |i, j| entry(i, j % (n - 1))));
+        // Of rank 2.
+        let sums = Mat::from_fn(n, n, |i, j| (i + j) as f64);
+        matrices.extend((n > 2).then_some(sums));
+        matrices.push(Mat::zeros(n, n));
+    }
+    for a in &matrices {
+        let (n, size) = (a.nrows(), a.norm_max().max(1.0));
+        let (value, gradient) = gradient_at(a, &|_, a| a.det()).unwrap();
+        let wanted = Mat::from_fn(n, n, |i, j| cofactor(a, i, j));
+        let scale = if wanted.norm_max() > 0.0 { wanted.norm_max() } else { size.powi(n as i32 - 1) };
+        assert!(value.abs() <= 1e-12 * scale * size, "{value:e} {a:?}");
+        assert!(distance(gradient.as_ref(), wanted.as_ref()) <= 1e-12 * scale, "{gradient:?} {wanted:?}");
+        // Behind other functions too, and in a factor.
+        let (_, chained) = gradient_at(a, &|_, a| (3.0 * a.det()).exp()).unwrap();
+        assert!(distance(chained.as_ref(), (3.0 * &wanted).as_ref()) <= 1e-9 * scale * size.powi(n as i32));
+        let (_, square) = gradient_at(a, &|_, a| (a * a).det()).unwrap();
+        assert!(square.norm_max() <= 1e-9 * size.powi(2 * n as i32), "{square:?}");
+    }
+}
+
+/// The second derivative needs an inverse.
+#[test]
+fn second_derivatives_of_determinants_of_singular_matrices_are_errors() {
+    let a = mat![[1.0, 2.0], [2.0, 4.0]];
+    let error = gradient_at(&a, &|_, a| a.adjugate().norm_squared()).unwrap_err();
+    assert!(matches!(&error, Error::Engine(EngineError::Singular { .. })), "{error}");
+    let (tape, e) = (Tape::new(), Mat::identity(2, 2));
+    let (x, v) = (tape.input("A", (2, 2)), tape.input("V", (2, 2)));
+    let second = hvp(x.det(), &[(x, v)]).unwrap()[0];
+    let inputs = [("A", a.as_ref()), ("V", e.as_ref())];
+    let error = evaluate(&[second], &inputs).unwrap_err();
+    assert!(matches!(&error, Error::Engine(EngineError::Singular { .. })), "{error}");
+    assert!(error.to_string().contains("`A`"), "{error}");
+}
+
+#[test]
+fn the_sign_of_a_determinant_does_not_vary() {
+    let a = with_values(3, 3, &[3.0, 2.0, 1.0]);
+    let (sign, gradient) = gradient_at(&a, &|_, a| a.det_sign() * a.trace()).unwrap();
+    assert!((sign - a.diagonal().column_vector().sum()).abs() < 1e-14);
+    assert_eq!(gradient, Mat::<f64>::identity(3, 3));
+}

@@ -73,7 +73,7 @@ fn grow<'t>(tape: &'t Tape, pool: &mut Vec<Var<'t>>, (op, first, second): Step) 
         27 => regular().t().solve(a),
         28 => regular().inv() * a,
         29 => regular().log_det(),
-        30 => regular().det().ln_1p(),
+        30 => (regular().det() + regular().adjugate().norm_squared()).ln_1p(),
         31 => (a * a.t()).trace().tanh(),
         32 => pick(&|shape| shape.rows == rows && shape.cols == 1).unwrap_or(a.row_sums()).repeat_cols(3),
         33 => 1.0 - a.cos() * number(),

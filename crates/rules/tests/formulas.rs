@@ -98,7 +98,7 @@ fn gradients_of_the_textbooks() {
             let (w, x, y) = (on.of("W", 3, 4), on.column("x"), on.of("y", 3, 1));
             in_one((y - w * x).norm_squared(), w)
         }),
-        tex("det(M) M⁻ᵀ", r"\det(M) M^{-\top}", |on| in_one(on.square("M").det(), on.square("M"))),
+        tex("adj(M)ᵀ", r"\operatorname{adj}(M)^\top", |on| in_one(on.square("M").det(), on.square("M"))),
         tex("M⁻ᵀ", r"M^{-\top}", |on| in_one(on.square("M").log_det(), on.square("M"))),
         tex("K⁻ᵀ − K⁻ᵀ y yᵀ K⁻ᵀ", r"K^{-\top} - K^{-\top} y y^\top K^{-\top}", |on| {
             let (k, y) = (on.square("K"), on.column("y"));
@@ -191,9 +191,13 @@ fn tangents() {
             let (a, e) = (on.square("A"), on.0.symbol("ε", (On::N, On::N)));
             jvp(a.inv(), &[(a, e)])
         }),
-        new("det(A) ⟨A⁻ᵀ, E⟩", |on| {
+        new("⟨adj(A)ᵀ, E⟩", |on| {
             let (a, e) = (on.square("A"), on.square("E"));
             jvp(a.det(), &[(a, e)])
+        }),
+        new("⟨A⁻ᵀ, E⟩ adj(A) − A⁻¹ E adj(A)", |on| {
+            let (a, e) = (on.square("A"), on.square("E"));
+            jvp(a.adjugate(), &[(a, e)])
         }),
         new("⟨A⁻ᵀ, E⟩", |on| {
             let (a, e) = (on.square("A"), on.square("E"));
@@ -413,6 +417,7 @@ fn only_what_is_linear_is_transposed() {
         (e.col_argmax(), "col_argmax"),
         (e.norm() * a, "norm"),
         (e.det() * a, "det"),
+        (e.adjugate() * a, "adjugate"),
         (e.log_det() * a, "log_det"),
         (tape.function("L", e) * a, "function"),
         (a * g, "constant"),

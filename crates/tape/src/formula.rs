@@ -166,8 +166,8 @@ fn positive_first(mut terms: Vec<Form>) -> Vec<Form> {
     terms
 }
 
-/// A sum: flat, beginning with a plus where it can, common outer factors taken out.
-fn sum(parts: Vec<Form>) -> Form {
+/// The terms of a sum, beginning with a plus where it can.
+fn terms(parts: Vec<Form>) -> Vec<Form> {
     let mut terms = Vec::new();
     for part in parts {
         match part {
@@ -181,7 +181,12 @@ fn sum(parts: Vec<Form>) -> Form {
             term => terms.push(term),
         }
     }
-    let terms = positive_first(terms);
+    positive_first(terms)
+}
+
+/// A sum: flat, common outer factors taken out.
+fn sum(parts: Vec<Form>) -> Form {
+    let terms = terms(parts);
     if terms.len() < 2 {
         return terms.into_iter().next().unwrap_or(Form::Number(0.0));
     }
@@ -229,6 +234,25 @@ impl Page<'_> {
         }
     }
 
+    /// Whether some terms of a sum of matrices are scaled by a 1×1 and others are not: of `s X + A X` nothing is to be
+    /// taken out.
+    fn is_mixed(&self, a: NodeId, b: NodeId) -> bool {
+        let (mut scaled, mut other) = (false, false);
+        let mut pending = vec![a, b];
+        while let Some(id) = pending.pop() {
+            let node = self.graph.node(id);
+            match node.op {
+                _ if node.shape.is_scalar() => return false,
+                Op::ScaleBy if !self.cuts.contains_key(&id) => scaled = true,
+                Op::Add | Op::Scale(_) | Op::Transpose if !self.cuts.contains_key(&id) => {
+                    pending.extend(&node.args);
+                }
+                _ => other = true,
+            }
+        }
+        scaled && other
+    }
+
     fn definition(&self, node: &Node, t: bool) -> Form {
         self.applied(node.op, &node.args, node.shape, t && node.structure == Structure::General)
     }
@@ -261,6 +285,9 @@ impl Page<'_> {
             (Op::Reshape(to), &[x]) if to.cols == 1 => Form::call("vec", of(x)).transposed(t),
             (Op::Reshape(to), &[x]) => {
                 Form::Call("reshape".to_owned(), vec![of(x), Form::Name(to.to_string())]).transposed(t)
+            }
+            (Op::Add, &[a, b]) if self.is_mixed(a, b) => {
+                Form::Sum(terms(vec![self.form(a, t), self.form(b, t)]))
             }
             (Op::Add, &[a, b]) => sum(vec![self.form(a, t), self.form(b, t)]),
             (Op::Scale(c), &[x]) => match (c.value(), self.form(x, t)) {
@@ -372,6 +399,7 @@ impl Page<'_> {
             }
             .transposed(t),
             (Op::Det, &[x]) => Form::call("det", of(x)),
+            (Op::Adjugate, &[x]) => Form::call("adj", of(x)).transposed(t),
             (Op::LogDet, &[x]) => Form::LogDet(Box::new(of(x))),
             (Op::ExpAction, &[a, b]) => {
                 let rhs = self.form(b, t);

@@ -16,6 +16,7 @@
 mod arrange;
 mod contract;
 mod decompose;
+mod determinant;
 mod equations;
 mod error;
 mod factor;

@@ -374,6 +374,14 @@ impl Recorder {
             (Op::Det, &[x]) if self.op(x) == Op::Identity || self.shape(x).is_empty() => {
                 Some(self.scalar(1.0, at))
             }
+            (Op::Adjugate, &[x]) if self.is_scalar(x) => Some(self.scalar(1.0, at)),
+            (Op::Adjugate, &[x]) if self.op(x) == Op::Identity || self.shape(x).is_empty() => Some(x),
+            // By Cholesky's factors, and an inverse that may be multiplied in a better order.
+            (Op::Adjugate, &[x]) if self.graph.node(x).structure == Structure::Definite => {
+                let det = self.normal(Op::Det, &[x], Shape::SCALAR, at);
+                let inverse = self.normal(Op::Inverse, &[x], shape, at);
+                Some(self.scale_by(det, inverse, at))
+            }
             (Op::LogDet, &[x]) if self.op(x) == Op::Identity || self.shape(x).is_empty() => {
                 Some(self.scalar(0.0, at))
             }
@@ -428,7 +436,7 @@ impl Recorder {
         let invariant = matches!(op, Op::Trace | Op::Diagonal | Op::Inner | Op::Norm | Op::Det | Op::LogDet);
         let equivariant =
             matches!(op, Op::Add | Op::Hadamard | Op::Quotient | Op::Map(_) | Op::Zip(_) | Op::Inverse)
-                || matches!(op, Op::MatrixFunction { .. });
+                || matches!(op, Op::MatrixFunction { .. } | Op::Adjugate);
         if !(invariant || equivariant) || !self.all_flip(args) {
             return None;
         }

@@ -151,6 +151,8 @@ pub enum Op {
     StopGradient,
     /// `det a`.
     Det,
+    /// The transpose of the matrix of the cofactors of `a`: `det(a) a⁻¹`, if there is an inverse.
+    Adjugate,
     /// `log |det a|`.
     LogDet,
     /// A function of a matrix and its Fréchet derivatives. Order 0 is `f(a)`; order k ≥ 1 is the derivative of order k at a
@@ -449,6 +451,7 @@ impl Op {
             Op::SymmetricFunction { .. } => "symmetric_function",
             Op::StopGradient => "stop_gradient",
             Op::Det => "det",
+            Op::Adjugate => "adjugate",
             Op::LogDet => "log_det",
             Op::MatrixFunction { function, .. } => function.name(),
             Op::ExpAction => "expm_multiply",
@@ -497,6 +500,7 @@ impl Op {
             Op::SquareRoot,
             Op::MatrixSign,
             Op::Det,
+            Op::Adjugate,
             Op::LogDet,
             Op::Opaque { name, order: 0 },
             Op::Opaque { name, order: 1 },
@@ -546,6 +550,7 @@ impl Op {
             | Op::MatrixSign
             | Op::StopGradient
             | Op::Det
+            | Op::Adjugate
             | Op::LogDet => 1,
             Op::Add
             | Op::ScaleBy
@@ -619,6 +624,7 @@ impl Op {
             | Op::MatrixSign
             | Op::StopGradient
             | Op::Det
+            | Op::Adjugate
             | Op::LogDet => Slot::Nonlinear,
             Op::SymmetricFunction { columns, .. } => {
                 [Slot::Nonlinear, Slot::Multilinear][(slot > columns as usize) as usize]
@@ -685,7 +691,9 @@ impl Op {
             Op::Inner => same(a == b, "inner product with").map(|()| Shape::SCALAR),
             Op::Norm => Ok(Shape::SCALAR),
             Op::LogSumExp | Op::ColMax => Ok(Shape::new(1, a.cols)),
-            Op::Inverse | Op::Cholesky | Op::SquareRoot | Op::MatrixSign => square().map(|()| a),
+            Op::Inverse | Op::Adjugate | Op::Cholesky | Op::SquareRoot | Op::MatrixSign => {
+                square().map(|()| a)
+            }
             Op::Diagonal => square().map(|()| Shape::new(a.rows, 1)),
             Op::Diag if a.cols == 1 => Ok(Shape::new(a.rows, a.rows)),
             Op::Diag => Err(format!("a diagonal is a column, not {a}")),

@@ -104,7 +104,8 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         // Skew over skew.
         Op::Spectral(Spectral::Diag | Spectral::SkewGaps) => Symmetric,
         Op::Inverse if a >= Semidefinite => Definite,
-        Op::Inverse => a,
+        // The cofactors of what is semidefinite are those of limits of definite matrices.
+        Op::Inverse | Op::Adjugate => a,
         Op::Diag => Symmetric,
         // With X, Xᵀ is a solution.
         Op::Sylvester | Op::Stein => match *args {

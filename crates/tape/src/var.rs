@@ -433,27 +433,6 @@ impl<'t> Var<'t> {
         self.unary(Op::Cholesky)
     }
 
-    /// The determinant of a square matrix.
-    ///
-    /// # Derivative
-    /// `det(X) ⟨X⁻ᵀ, ε⟩` (Jacobi's formula), for an invertible matrix.
-    #[track_caller]
-    pub fn det(self) -> Var<'t> {
-        self.unary(Op::Det)
-    }
-
-    /// `log |det X|` of a square matrix, safe against overflow.
-    ///
-    /// # Derivative
-    /// `⟨X⁻ᵀ, ε⟩`
-    ///
-    /// # Errors
-    /// (when run) singular to working precision.
-    #[track_caller]
-    pub fn log_det(self) -> Var<'t> {
-        self.unary(Op::LogDet)
-    }
-
     /// A function of one variable on every entry; see [`Function`] for the table.
     #[track_caller]
     pub fn map(self, f: Function) -> Var<'t> {

@@ -37,6 +37,11 @@ impl<T: Scalar> Pivots<T> {
         Pivots { method, forward, inverse, odd: false, vanishing: None, work: vec![T::default(); work] }
     }
 
+    /// Whether the rows were permuted oddly.
+    pub(super) fn is_odd(&self) -> bool {
+        self.odd
+    }
+
     fn permutation(&self) -> PermRef<'_, usize> {
         PermRef::new_checked(&self.forward, &self.inverse, self.forward.len())
     }
@@ -77,10 +82,7 @@ pub(crate) fn factorize<T: Scalar>(mut a: MatMut<'_, T>, p: &mut Pivots<T>, stac
     match p.method {
         Method::Lu => {
             let (forward, inverse) = (&mut p.forward, &mut p.inverse);
-            let (info, _) =
-                lu::factor::lu_in_place(a.rb_mut(), forward, inverse, Par::Seq, stack, Default::default());
-            registers::release();
-            p.odd = info.transposition_count % 2 == 1;
+            p.odd = lu_in_place(a.rb_mut(), forward, inverse, stack);
             p.vanishing = vanishing(a.rb(), &mut p.work);
         }
         Method::Cholesky => {
@@ -101,6 +103,18 @@ pub(crate) fn factorize<T: Scalar>(mut a: MatMut<'_, T>, p: &mut Pivots<T>, stac
             };
         }
     }
+}
+
+/// Replaces a matrix by L and U of `P A = L U`; returns whether P is odd.
+pub(super) fn lu_in_place<T: Scalar>(
+    a: MatMut<'_, T>,
+    forward: &mut [usize],
+    inverse: &mut [usize],
+    stack: &mut MemStack,
+) -> bool {
+    let (info, _) = lu::factor::lu_in_place(a, forward, inverse, Par::Seq, stack, Default::default());
+    registers::release();
+    info.transposition_count % 2 == 1
 }
 
 /// The first pivot of Cholesky's factors that is zero to working precision, from the diagonal of what was factorized.

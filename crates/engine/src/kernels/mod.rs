@@ -1,6 +1,7 @@
 //! The kernels: what each instruction does to its buffer.
 
 pub(crate) mod action;
+pub(crate) mod adjugate;
 pub(crate) mod arrange;
 pub(crate) mod eigen;
 pub(crate) mod elementwise;

@@ -119,7 +119,7 @@ pub(crate) fn polar<T: Scalar>(mut dst: MatMut<'_, T>, factors: MatRef<'_, T>, m
 }
 
 /// σ, U and V of an m×n matrix that is not empty.
-fn parts<T: Scalar>(
+pub(super) fn parts<T: Scalar>(
     factors: MatRef<'_, T>,
     m: usize,
     n: usize,

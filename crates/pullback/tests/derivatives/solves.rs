@@ -58,6 +58,19 @@ pub(crate) const CASES: &[Case] = &[
     }),
     case("determinant", |t, d| alone(t, d, |a| a.det())),
     case("determinant of a multiple", |t, d| alone(t, d, |a| (0.5 * a.t()).det())),
+    case("determinant of a product and of an inverse", |t, d| {
+        with_rhs(t, d, |a, b| (a * a.t() + b * b.t()).det() + (a * a).det() * a.inv().det())
+    }),
+    case("adjugate", |t, d| alone(t, d, |a| a.adjugate())),
+    case("adjugate of a multiple of a transpose", |t, d| with_rhs(t, d, |a, b| (0.5 * a.t()).adjugate() * b)),
+    case("adjugate of a symmetric matrix", |t, (m, _, _)| {
+        let a = t.symmetric("A", m);
+        (a.adjugate() * a + a.det() * a.adjugate(), vec![a])
+    }),
+    case("adjugate of a definite matrix", |t, (m, _, _)| {
+        let a = t.positive_definite("A", m);
+        (a.adjugate(), vec![a])
+    }),
     case("log-determinant", |t, d| alone(t, d, |a| a.log_det())),
     case("log-determinant of a product", |t, d| alone(t, d, |a| (a * a.t()).log_det())),
     case("Gaussian likelihood", |t, d| {

@@ -230,7 +230,14 @@ const SOLVES: &[Entry] = &[
         "the diagonal is not read",
         "G §2.3.1",
     ),
-    entry("a.det()", |t| square(t, |a| a.det()), "", "G §2.2.4; MN §8.3"),
+    entry("a.det()", |t| square(t, |a| a.det()), "singular A too", "MN §8.3"),
+    entry("k.det()", |t| definite(t, |k| k.det()), "by Cholesky", "G §2.2.4; MN §8.3"),
+    entry(
+        "a.adjugate()",
+        |t| square(t, |a| a.adjugate()),
+        "singular A too; in derivatives: the pivot",
+        "MN §8.3, §8.4; Stewart 1998",
+    ),
     entry(
         "a.log_det()",
         |t| square(t, |a| a.log_det()),

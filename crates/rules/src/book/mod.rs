@@ -105,6 +105,7 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::SymmetricFunction { .. } => &spectrum::SYMMETRIC_FUNCTION,
         Op::StopGradient => &spectrum::STOP_GRADIENT,
         Op::Det => &solves::DET,
+        Op::Adjugate => &solves::ADJUGATE,
         Op::LogDet => &solves::LOG_DET,
         Op::MatrixFunction { .. } => &functions::MATRIX_FUNCTION,
         Op::ExpAction => &functions::EXP_ACTION,

@@ -44,8 +44,14 @@ pub(super) const CHOLESKY: [Rule; 1] = [Frechet(|at, e| {
     0.5 * at.y * (x.tril() + x.strict_tril())
 })];
 
-/// `det A`: `D[ε] = det(A) ⟨A⁻ᵀ, ε⟩`, Jacobi's formula. [G §2.2.4; MN §8.3]
-pub(super) const DET: [Rule; 1] = [Frechet(|at, e| at.y * at.a.inv().t().inner(e))];
+/// `det A`: `D[ε] = ⟨adj(A)ᵀ, ε⟩`, Jacobi's formula, of a singular A too. [MN §8.3]
+pub(super) const DET: [Rule; 1] = [Frechet(|at, e| at.a.adjugate().t().inner(e))];
+
+/// `adj A`: `D[ε] = ⟨A⁻ᵀ, ε⟩ adj(A) − A⁻¹ ε adj(A)`, from `adj A = det(A) A⁻¹`. [MN §8.3, §8.4]
+///
+/// There is a derivative at a singular A too. Its entries are minors of order n − 2, and this is not how to find them.
+pub(super) const ADJUGATE: [Rule; 1] =
+    [Frechet(|at, e| at.a.inv().t().inner(e) * at.y - at.a.solve(e * at.y))];
 
 /// `log |det A|`: `D[ε] = ⟨A⁻ᵀ, ε⟩`. [G §2.2.4; MN §8.3]
 pub(super) const LOG_DET: [Rule; 1] = [Frechet(|at, e| at.a.inv().t().inner(e))];
