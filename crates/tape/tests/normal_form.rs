@@ -1058,7 +1058,7 @@ fn numbers_that_derivatives_bring_along_have_names() {
         (-c, "−2/√π X", "-\\tfrac{2}{\\sqrt{\\pi}} X"),
         (1.0 / std::f64::consts::LN_2, "1/ln 2 X", "\\tfrac{1}{\\ln 2} X"),
         ((2.0 / std::f64::consts::PI).sqrt(), "√(2/π) X", "\\sqrt{2/\\pi} X"),
-        (1.1283791670955, "1.1283791670955 X", "1.1283791670955 X"),
+        (0.7 * c, "0.7898654169668587 X", "0.7898654169668587 X"),
     ] {
         assert_eq!((factor * x).to_string(), unicode);
         assert_eq!((factor * x).latex(), latex);
