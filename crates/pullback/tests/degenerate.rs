@@ -271,3 +271,22 @@ fn the_sign_of_a_determinant_does_not_vary() {
     assert!((sign - a.diagonal().column_vector().sum()).abs() < 1e-14);
     assert_eq!(gradient, Mat::<f64>::identity(3, 3));
 }
+
+/// What is rebuilt from singular vectors has its exact gradient where singular values coincide.
+#[test]
+fn reconstructions_from_singular_vectors_are_exact() {
+    let tape = Tape::new();
+    let (a, b) = (tape.input("A", (3, 3)), tape.input("B", (3, 3)));
+    let (u, s, v) = a.svd();
+    let orthogonal = Mat::from_fn(3, 3, |i, j| [[0.0, 2.0, 0.0], [0.0, 0.0, 2.0], [2.0, 0.0, 0.0]][i][j]);
+    let other: Mat<f64> = check::random(3, 3, 7);
+    let at = [("A", orthogonal.as_ref()), ("B", other.as_ref())];
+    let outputs =
+        [u * s.diag() * v.t(), u * v.t()].map(|product| gradient(b.inner(product), &[a]).unwrap()[0]);
+    let [rebuilt, polar] = &evaluate(&outputs, &at).unwrap()[..] else { panic!("two outputs") };
+    assert_eq!(rebuilt, &other);
+    // At 2 Q the derivative of the polar factor is ¼ (ε − Q εᵀ Q), and so is its adjoint.
+    let q = &orthogonal * 0.5;
+    let right = (&other - &q * other.transpose() * &q) * 0.25;
+    assert!((polar - right).norm_max() < 1e-14);
+}

@@ -9,8 +9,10 @@ impl<'t> Var<'t> {
     /// ```
     /// use pullback_tape::Tape;
     /// let tape = Tape::new();
-    /// let (u, sigma, v) = tape.input("A", (5, 3)).svd();
-    /// assert_eq!((u * sigma.diag() * v.t()).to_string(), "U(A) Diag(sv(A)) V(A)ᵀ");
+    /// let a = tape.input("A", (5, 3));
+    /// let (u, sigma, v) = a.svd();
+    /// assert_eq!((u * sigma.ln().diag() * v.t()).to_string(), "U(A) Diag(ln(sv(A))) V(A)ᵀ");
+    /// assert!((u * sigma.diag() * v.t()).same(a));
     /// ```
     ///
     /// # Derivative

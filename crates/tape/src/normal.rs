@@ -531,7 +531,7 @@ impl Recorder {
     }
 
     /// `xᵀ`.
-    fn flip(&mut self, x: NodeId, at: At) -> NodeId {
+    pub(crate) fn flip(&mut self, x: NodeId, at: At) -> NodeId {
         let shape = self.shape(x).transposed();
         self.normal(Op::Transpose, &[x], shape, at)
     }

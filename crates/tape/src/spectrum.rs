@@ -130,8 +130,8 @@ impl Recorder {
         self.op(id) == Op::Identity || matches!(self.op(id), Op::Scalar(c) if c.value() == 1.0)
     }
 
-    /// `V Vᵀ = Vᵀ V = I` with the eigenvectors of a symmetric A, and `V Diag(f(λ)) Vᵀ = f(A)`: the right side is differentiable
-    /// where eigenvalues coincide.
+    /// With the eigenvectors of a symmetric A, `V Vᵀ = Vᵀ V = I` and `V Diag(f(λ)) Vᵀ = f(A)`; with singular values and
+    /// vectors, `U Diag(σ) Vᵀ = A`, and `U Vᵀ` is the polar factor. The right sides are differentiable where values coincide.
     pub(crate) fn spectral_product(&mut self, a: NodeId, b: NodeId, shape: Shape, at: At) -> Option<NodeId> {
         let transposed = |x: NodeId| match (self.op(x), &self.graph.node(x).args[..]) {
             (Op::Transpose, &[y]) => Some(y),
@@ -139,35 +139,64 @@ impl Recorder {
         };
         let (left, right) = match (transposed(a), transposed(b)) {
             (None, Some(right)) => (a, right),
-            (Some(left), None) if left == b && self.eigenvectors_of(left).is_some() => {
+            (Some(left), None) if left == b && self.factor_of(left)?.0 == Factor::Eigenvectors => {
                 return Some(self.intern(Op::Identity, &[], shape, at));
             }
             _ => return None,
         };
-        if left == right && self.eigenvectors_of(left).is_some() {
-            return Some(self.intern(Op::Identity, &[], shape, at));
-        }
-        // V Diag(w), or V ∘ (𝟏 wᵀ).
-        let scaled = |x: NodeId, v: NodeId| match (self.op(x), &self.graph.node(x).args[..]) {
-            (Op::MatMul, &[u, d]) if u == v && self.op(d) == Op::Diag => {
-                Some((v, self.graph.node(d).args.first().copied()?))
+        // X Diag(w), or X ∘ (𝟏 wᵀ), with a factor X.
+        let scaled = |x: NodeId| match (self.op(x), &self.graph.node(x).args[..]) {
+            (Op::MatMul, &[x, d]) if self.op(d) == Op::Diag => {
+                Some((x, Some(self.graph.node(d).args.first().copied()?)))
             }
-            (Op::Hadamard, &[x, y]) if x == v || y == v => {
-                let rows = if x == v { y } else { x };
+            (Op::Hadamard, &[x, y]) => {
+                let (x, rows) = if self.factor_of(x).is_some() { (x, y) } else { (y, x) };
                 // 𝟏 wᵀ is (w 𝟏ᵀ)ᵀ.
                 let repeated = transposed(rows).unwrap_or(rows);
                 match (self.op(repeated), &self.graph.node(repeated).args[..]) {
-                    (Op::MatMul, &[w, ones]) if repeated != rows && self.is_ones(ones) => Some((v, w)),
+                    (Op::MatMul, &[w, ones]) if repeated != rows && self.is_ones(ones) => Some((x, Some(w))),
                     (Op::MatMul, &[ones, w]) if repeated == rows && self.is_ones(ones) => {
-                        Some((v, transposed(w)?))
+                        Some((x, Some(transposed(w)?)))
                     }
                     _ => None,
                 }
             }
-            _ => None,
+            _ => Some((x, None)),
         };
-        let (vectors, values) = scaled(left, right).or(scaled(right, left))?;
-        let matrix = self.eigenvectors_of(vectors)?;
+        let ((left, before), (right, after)) = (scaled(left)?, scaled(right)?);
+        let values = match (before, after) {
+            (Some(_), Some(_)) => return None,
+            (before, after) => before.or(after),
+        };
+        let ((first, matrix), (second, same)) = (self.factor_of(left)?, self.factor_of(right)?);
+        if matrix != same {
+            return None;
+        }
+        let is_sigma = |x: NodeId| self.factor_of(x) == Some((Factor::SingularValues, matrix));
+        let singular = match (first, second) {
+            (Factor::LeftVectors, Factor::RightVectors) => false,
+            (Factor::RightVectors, Factor::LeftVectors) => true,
+            (Factor::Eigenvectors, Factor::Eigenvectors) => {
+                return match values {
+                    Some(values) => self.rebuilt(matrix, values, shape, at),
+                    None => Some(self.intern(Op::Identity, &[], shape, at)),
+                };
+            }
+            _ => return None,
+        };
+        let product = match values {
+            Some(values) if is_sigma(values) => matrix,
+            Some(_) => return None,
+            None => {
+                let shape = self.shape(matrix);
+                self.normal(Op::Factor(Factor::Polar), &[matrix], shape, at)
+            }
+        };
+        Some(if singular { self.flip(product, at) } else { product })
+    }
+
+    /// `V Diag(f(λ)) Vᵀ`, as a function of the matrix.
+    fn rebuilt(&mut self, matrix: NodeId, values: NodeId, shape: Shape, at: At) -> Option<NodeId> {
         // Diag(λ) shows that its eigenvalues have been recorded.
         let key = Op::Factor(Factor::Eigenvalues);
         let column = Shape::new(shape.rows, 1);
@@ -195,9 +224,11 @@ impl Recorder {
         node.op == Op::Ones || under.is_some_and(|&x| self.op(x) == Op::Ones)
     }
 
-    /// The symmetric matrix whose eigenvectors these are.
-    fn eigenvectors_of(&self, id: NodeId) -> Option<NodeId> {
-        let node = self.graph.node(id);
-        node.args.first().copied().filter(|_| node.op == Op::Factor(Factor::Eigenvectors))
+    /// Which factor this is, and of which matrix.
+    fn factor_of(&self, id: NodeId) -> Option<(Factor, NodeId)> {
+        match (self.op(id), &self.graph.node(id).args[..]) {
+            (Op::Factor(factor), &[matrix]) => Some((factor, matrix)),
+            _ => None,
+        }
     }
 }

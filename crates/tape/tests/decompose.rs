@@ -15,7 +15,7 @@ fn factors_print_by_their_names() {
     let (l, d) = k.ldl();
     let beside = |op| tape.apply(Op::Spectral(op), &[sigma, s]);
     let cases = [
-        (u * sigma.diag() * v.t(), "U(A) Diag(sv(A)) V(A)ᵀ"),
+        (u * sigma.exp().diag() * v.t(), "U(A) Diag(exp(sv(A))) V(A)ᵀ"),
         (a.nuclear_norm(), "sum(abs(sv(A)))"),
         (a.schatten_norm(2.0), "‖A‖"),
         (q * r, "Q(A) R(A)"),
@@ -98,5 +98,24 @@ fn what_has_no_factors_is_told() {
     for factor in [s.ldl().0, s.ldl().1] {
         let error = factor.check().unwrap_err();
         assert!(matches!(&error, Error::NotSymmetric { operand, .. } if operand == "S"), "{error}");
+    }
+}
+
+#[test]
+fn what_singular_vectors_rebuild_is_recognized() {
+    let tape = Tape::new();
+    for shape in [(5, 3), (3, 5), (4, 4)] {
+        let a = tape.input(&format!("A{}{}", shape.0, shape.1), shape);
+        let b = tape.input(&format!("B{}{}", shape.0, shape.1), shape);
+        let (u, s, v) = a.svd();
+        for rebuilt in [u * s.diag() * v.t(), u * (s.diag() * v.t()), u.mul_row(s.t()) * v.t()] {
+            assert!(rebuilt.same(a), "{rebuilt}");
+        }
+        assert!((v * s.diag() * u.t()).same(a.t()));
+        assert!((u * v.t()).same(a.polar().0) && (v * u.t()).same(a.polar().0.t()));
+        // Neither another matrix, nor another function.
+        assert!(!(u * s.diag() * b.svd().2.t()).same(a));
+        assert_eq!((u * s.exp().diag() * v.t()).shape(), shape.into());
+        assert!((u * s.exp().diag() * v.t()).to_string().contains("exp"));
     }
 }

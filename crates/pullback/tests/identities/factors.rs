@@ -84,10 +84,11 @@ pub(crate) const IDENTITIES: &[Identity] = &[
         let (l, d) = s.ldl();
         [l.mul_row(d.sqrt().t()), s.cholesky()]
     }),
-    identity("U Diag(σ) Vᵀ = A", Any, |t, [m, n, _]| {
+    // With σ itself it is the same expression.
+    identity("U Diag(√σ²) Vᵀ = A", Any, |t, [m, n, _]| {
         let a = t.input("A", (m + n, n));
         let (u, s, v) = a.svd();
-        [u.mul_row(s.t()) * v.t(), a]
+        [u.mul_row(s.square().sqrt().t()) * v.t(), a]
     })
     .up_to(4),
     identity("Σ σ² = ‖A‖²", Any, |t, [m, n, _]| {
