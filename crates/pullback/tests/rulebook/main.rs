@@ -17,7 +17,7 @@ const BEGIN: &str = "<!-- tables: begin -->\n";
 const END: &str = "<!-- tables: end -->\n";
 
 fn path() -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../RULES.md")
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("RULES.md")
 }
 
 /// A formula in a cell of a table.
