@@ -15,7 +15,7 @@ use crate::plan::{
 use crate::routine::{Decomposition, Routine};
 use crate::{homes, parallel, recompute};
 use pullback_tape::{Graph, Indices, Node, NodeId, Op, Shape, Structure};
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 use std::collections::HashMap;
 
 /// One elementwise pass has at most so many operations, which also bounds the recursion.
@@ -231,13 +231,8 @@ impl<'g> Lowering<'g> {
                 self.uses[arg.index()] += 1;
                 // Of a matrix that is factorized nothing but the factors is read.
                 let factorized = match node.op {
-                    Op::Inverse
-                    | Op::Cholesky
-                    | Op::Factor(_)
-                    | Op::SymmetricFunction { .. }
-                    | Op::Det
-                    | Op::LogDet => true,
-                    Op::Solve => slot == 0,
+                    Op::Inverse | Op::Cholesky | Op::Factor(_) | Op::Det | Op::LogDet => true,
+                    Op::Solve | Op::SymmetricFunction { .. } => slot == 0,
                     _ => false,
                 };
                 self.runs_read[arg.index()] |= passes_on || !self.constant[id.index()] && !factorized;
@@ -441,6 +436,16 @@ impl<'g> Lowering<'g> {
         if value.alpha == 1.0 { value.view } else { self.copy(value, node) }
     }
 
+    /// What is read as it stands, coefficients applied.
+    fn arguments(&mut self, args: &[NodeId], node: NodeId) -> SmallVec<[View; 2]> {
+        let mut views = SmallVec::new();
+        for &arg in args {
+            let value = self.value(arg);
+            views.push(self.applied(value, node));
+        }
+        views
+    }
+
     fn copy(&mut self, Value { alpha, view }: Value, node: NodeId) -> View {
         self.emit(node, view.shape, Kernel::Copy { a: view, alpha })
     }
@@ -625,8 +630,8 @@ impl<'g> Lowering<'g> {
                 plain(self.emit(id, shape, Kernel::LowerFactor { factors, which }))
             }
             (Op::Factor(factor), &[a]) => {
-                let (decomposition, start) = Decomposition::of(factor, self.node(a).shape);
                 let of = self.node(a).shape;
+                let (decomposition, start) = Decomposition::of(factor, of);
                 let a = self.decomposed(decomposition, a, id);
                 if let Some(routine) = Routine::of_factors(factor, of) {
                     let kernel = Kernel::Routine { routine, args: smallvec![a] };
@@ -636,22 +641,13 @@ impl<'g> Lowering<'g> {
             }
             (Op::StopGradient, &[x]) => self.value(x),
             (Op::SymmetricFunction { order, columns }, [a, others @ ..]) => {
-                let mut args = smallvec![self.decomposed(Decomposition::Eigen, *a, id)];
-                for &other in others {
-                    let other = self.value(other);
-                    args.push(self.applied(other, id));
-                }
+                let mut args = self.arguments(others, id);
+                args.insert(0, self.decomposed(Decomposition::Eigen, *a, id));
                 let routine = Routine::SymmetricFunction { order, columns };
                 plain(self.emit(id, shape, Kernel::Routine { routine, args }))
             }
             (op, args) if let Some(routine) = Routine::of(op) => {
-                let args = args
-                    .iter()
-                    .map(|&arg| {
-                        let arg = self.value(arg);
-                        self.applied(arg, id)
-                    })
-                    .collect();
+                let args = self.arguments(args, id);
                 plain(self.emit(id, shape, Kernel::Routine { routine, args }))
             }
             (Op::Opaque { name, order }, args) => {
@@ -663,13 +659,7 @@ impl<'g> Lowering<'g> {
                         self.functions.len() - 1
                     }
                 };
-                let args = args
-                    .iter()
-                    .map(|&arg| {
-                        let arg = self.value(arg);
-                        self.applied(arg, id)
-                    })
-                    .collect();
+                let args = self.arguments(args, id);
                 plain(self.emit(id, shape, Kernel::Opaque { function, order, args }))
             }
             // Zeros, and nothing else: every op has its arity.

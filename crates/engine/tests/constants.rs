@@ -5,7 +5,7 @@
 use allocation_counter::measure;
 use faer::{Mat, mat};
 use pullback_engine::{Definition, Error, Program};
-use pullback_tape::{Declaration, Structure, Tape};
+use pullback_tape::{Declaration, Op, Structure, Tape};
 
 fn matrix(rows: usize, cols: usize, seed: usize) -> Mat<f64> {
     Mat::from_fn(rows, cols, |i, j| ((7 * i + 3 * j + 5 * seed) % 11) as f64 / 4.0 - 1.0)
@@ -148,4 +148,25 @@ fn neither_binding_nor_running_allocates() {
         program.run(&inputs).unwrap();
     });
     assert_eq!(info.count_total, 0);
+}
+
+/// What a derivative is taken along is data as well as what is decomposed.
+#[test]
+fn a_constant_direction_is_read_in_runs() {
+    let tape = Tape::new();
+    let (a, c) = (tape.symmetric("A", 3), tape.constant("C", (3, 3)));
+    let values = a.eigenvalues().stop_gradient();
+    let derivative = Op::SymmetricFunction { order: 1, columns: 5 };
+    let two = 2.0 * tape.ones((3, 1));
+    let none = tape.zeros((3, 1));
+    // The square along C: A C + C A.
+    let square = tape.apply(derivative, &[a, values.square(), 2.0 * values, two, none, none, c]);
+    let mut program = Program::<f64>::compile(&[square]).unwrap();
+    let (am, cm) = (matrix(3, 3, 1), matrix(3, 3, 2));
+    let am = &am + am.transpose();
+    program.bind(&[("C", cm.as_ref())]).unwrap();
+    for _ in 0..2 {
+        let [found] = program.run(&[("A", am.as_ref())]).unwrap().matrices().unwrap();
+        assert!((found - (&am * &cm + &cm * &am)).norm_max() < 1e-12);
+    }
 }

@@ -7,6 +7,7 @@
 //! Van Loan, *Matrix Computations*, 4th ed., §7.5), in the form that LAPACK gave it: the test for small subdiagonal entries of
 //! Ahues & Tisseur (LAPACK Working Note 122), exceptional shifts, and blocks of two in standard form. Around 25n³.
 
+use super::eigen::largest;
 use super::registers;
 use crate::Eigenvalue;
 use crate::Scalar;
@@ -62,21 +63,6 @@ pub(crate) fn schur<T: Scalar>(
     iterate(t.rb_mut(), q.rb_mut())?;
     scale_by(t, scale.recip());
     Ok(())
-}
-
-/// `max |aᵢⱼ|`; not finite if an entry is not.
-pub(crate) fn largest<T: Scalar>(a: MatRef<'_, T>) -> T {
-    let mut largest = T::default();
-    for j in 0..a.ncols() {
-        for i in 0..a.nrows() {
-            let size = a[(i, j)].abs();
-            // A NaN is taken, and stays.
-            if largest.is_finite() && (size > largest || !size.is_finite()) {
-                largest = size;
-            }
-        }
-    }
-    largest
 }
 
 /// A power of two that makes a matrix with this largest entry one that can be squared.
