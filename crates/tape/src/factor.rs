@@ -146,6 +146,8 @@ impl Factor {
 /// | `SkewGaps` | the same of `½ (M − Mᵀ)` | `SymmetricGaps` |
 /// | `SkewSums` | `½ (Mᵢⱼ − Mⱼᵢ)/(λᵢ + λⱼ)`, for `λ ≥ 0`; fails if both vanish and the numerator does not | `SkewSums` |
 /// | `Columns` | `M Diag(λ)⁻¹`, for `λ ≥ 0`; fails if one vanishes and its column is not 0 | `Columns` |
+/// | `Distinct` | λ; fails if two values coincide and u is not 0 for one of them | (u does not vary) |
+/// | `Positive` | λ, for `λ ≥ 0`; fails if one vanishes for which u is not 0 | (u does not vary) |
 ///
 /// A quotient by a gap is 0 where its numerator is 0 to working precision; a run fails if the gap is, and the numerator is
 /// not.
@@ -160,6 +162,8 @@ pub enum Spectral {
     SkewGaps,
     SkewSums,
     Columns,
+    Distinct,
+    Positive,
 }
 
 impl Spectral {
@@ -174,25 +178,39 @@ impl Spectral {
             Spectral::SkewGaps => "skew gaps",
             Spectral::SkewSums => "skew sums",
             Spectral::Columns => "columns over a spectrum",
+            Spectral::Distinct => "distinct values",
+            Spectral::Positive => "positive values",
         }
     }
 
     /// Every operation: for tests that walk the list.
     pub fn all() -> impl Iterator<Item = Spectral> {
-        use Spectral::{Columns, Diag, Diagonal, Gaps, GeneralDiagonal, SkewGaps, SkewSums, SymmetricGaps};
-        [Diagonal, GeneralDiagonal, Diag, Gaps, SymmetricGaps, SkewGaps, SkewSums, Columns].into_iter()
+        use Spectral::*;
+        [
+            Diagonal,
+            GeneralDiagonal,
+            Diag,
+            Gaps,
+            SymmetricGaps,
+            SkewGaps,
+            SkewSums,
+            Columns,
+            Distinct,
+            Positive,
+        ]
+        .into_iter()
     }
 
     pub(crate) fn shape(self, n: usize, b: Shape) -> Result<Shape, String> {
         let wanted = match self {
-            Spectral::Diag => Shape::new(n, 1),
+            Spectral::Diag | Spectral::Distinct | Spectral::Positive => Shape::new(n, 1),
             Spectral::Columns => Shape::new(b.rows, n),
             _ => Shape::new(n, n),
         };
         match self {
             _ if b != wanted => Err(format!("beside {n} values there is a {wanted}, not a {b}")),
             Spectral::Diagonal | Spectral::GeneralDiagonal => Ok(Shape::new(n, 1)),
-            Spectral::Columns => Ok(b),
+            Spectral::Columns | Spectral::Distinct | Spectral::Positive => Ok(b),
             _ => Ok(Shape::new(n, n)),
         }
     }

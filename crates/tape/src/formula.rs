@@ -361,6 +361,8 @@ impl Page<'_> {
             (Op::Cholesky, &[x]) => Form::call("chol", of(x)).transposed(t),
             (Op::Factor(Factor::PseudoInverse), &[x]) => of(x).power(Exponent::Pseudo).transposed(t),
             (Op::Factor(factor), &[x]) => Form::call(factor.symbol(), of(x)).transposed(t),
+            // Checked, but the same.
+            (Op::Spectral(Spectral::Distinct | Spectral::Positive), &[spectrum, _]) => self.form(spectrum, t),
             (Op::Spectral(op), &[spectrum, x]) => {
                 if op == Spectral::Columns {
                     let (x, over) = (self.form(x, t), inverse(Form::call("Diag", of(spectrum)), false));
@@ -372,7 +374,7 @@ impl Page<'_> {
                         return Form::call("diag", x).transposed(t);
                     }
                     Spectral::Diag => return Form::call("Diag", x),
-                    Spectral::Gaps | Spectral::Columns => x,
+                    Spectral::Gaps | Spectral::Columns | Spectral::Distinct | Spectral::Positive => x,
                     Spectral::SymmetricGaps => Form::call("sym", x),
                     Spectral::SkewGaps | Spectral::SkewSums => Form::call("skew", x),
                 };

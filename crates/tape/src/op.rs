@@ -595,6 +595,7 @@ impl Op {
             | Op::Inner
             | Op::Hadamard => Slot::Multilinear,
             Op::Quotient => [Slot::Multilinear, Slot::Nonlinear][(slot > 0) as usize],
+            Op::Spectral(Spectral::Distinct | Spectral::Positive) => Slot::Nonlinear,
             Op::Solve
             | Op::TriangularSolve { .. }
             | Op::Spectral(_)

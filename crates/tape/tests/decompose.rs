@@ -33,6 +33,8 @@ fn factors_print_by_their_names() {
         (beside(Spectral::SkewSums), "skew(S) ⊘ Σ(sv(A))"),
         (beside(Spectral::Columns), "S Diag(sv(A))⁻¹"),
         (beside(Spectral::Columns).t() * x, "Diag(sv(A))⁻¹ Sᵀ X"),
+        (tape.apply(Op::Spectral(Spectral::Distinct), &[sigma, tape.ones((3, 1))]), "sv(A)"),
+        (tape.apply(Op::Spectral(Spectral::Positive), &[sigma, tape.ones((3, 1))]).t(), "sv(A)ᵀ"),
     ];
     for (var, wanted) in cases {
         assert_eq!(var.check().unwrap().to_string(), wanted);

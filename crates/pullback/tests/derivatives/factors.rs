@@ -95,6 +95,8 @@ pub(crate) const CASES: &[Case] = &[
         let y = beside(Spectral::Gaps) + beside(Spectral::SymmetricGaps) + beside(Spectral::SkewGaps);
         let y = y + beside(Spectral::SkewSums) + beside(Spectral::Columns);
         let diagonal = beside(Spectral::Diagonal) - 0.5 * beside(Spectral::GeneralDiagonal);
+        let checked = |op| t.apply(Op::Spectral(op), &[spectrum_apart, b.row_sums()]);
+        let diagonal = diagonal + checked(Spectral::Distinct) + checked(Spectral::Positive).square();
         (y + t.apply(Op::Spectral(Spectral::Diag), &[spectrum_apart, diagonal]), vec![spectrum, b])
     }),
     any("singular values", |t, d| rectangular(t, d, |a| a.singular_values())),

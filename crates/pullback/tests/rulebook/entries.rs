@@ -352,6 +352,16 @@ const FACTORS: &[Entry] = &[
         "0 where the numerator vanishes",
         "MN §8.9",
     ),
+    entry(
+        "values beside entangled vectors",
+        |t| {
+            let (s, used) = (t.input("λ", (4, 1)), t.ones((4, 1)));
+            let distinct = t.apply(Op::Spectral(Spectral::Distinct), &[s, used]);
+            (t.apply(Op::Spectral(Spectral::Positive), &[distinct, used]), vec![s])
+        },
+        "values of vectors that are used: one coincides with another, or vanishes",
+        "",
+    ),
 ];
 
 const FUNCTIONS: &[Entry] = &[
