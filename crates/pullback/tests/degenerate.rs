@@ -524,7 +524,7 @@ fn gradients_of_gradients_at_clusters_are_exact_or_errors() {
             exact.push(name);
         }
     }
-    for name in ["trace", "spectral function"] {
+    for name in ["sum of squares", "sum of exponentials", "trace", "spectral function"] {
         assert_eq!(exact.iter().filter(|exact| **exact == name).count(), 9, "{name}");
     }
 }

@@ -36,7 +36,8 @@ impl<'t> Var<'t> {
     ///
     /// # Errors
     /// Those of [`singular_values`](Self::singular_values); for gradients of what depends on the vectors of vanishing
-    /// singular values, that one vanishes.
+    /// singular values, that one vanishes; for gradients of terms that depend on values too, a singular value that coincides
+    /// with that of a vector that is used.
     #[track_caller]
     pub fn left_vectors(self) -> Var<'t> {
         self.factor(Factor::LeftVectors)

@@ -234,7 +234,7 @@ impl<'t> Var<'t> {
     ///
     /// # Derivative
     /// `diag(Vᵀ ε V)` for a symmetric ε. Where eigenvalues coincide, they have a gradient only if the loss treats them
-    /// alike.
+    /// alike. The gradient of `Σ f(λᵢ)` is `f′(X)`, and so it has derivatives too.
     ///
     /// # Errors
     /// (deferred) [`Error::NotSymmetric`](crate::Error::NotSymmetric) if the matrix is not known to be symmetric; (when
@@ -251,7 +251,8 @@ impl<'t> Var<'t> {
     /// `V (Vᵀ ε V ⊘ Δ)` for a symmetric ε, with the gaps `Δᵢⱼ = λⱼ − λᵢ` and 0 on the diagonal.
     ///
     /// # Errors
-    /// Those of [`eigenvalues`](Self::eigenvalues).
+    /// Those of [`eigenvalues`](Self::eigenvalues); for gradients of terms that depend on values too, an eigenvalue that
+    /// coincides with that of a vector that is used.
     #[track_caller]
     pub fn eigenvectors(self) -> Var<'t> {
         self.factor(Factor::Eigenvectors)
