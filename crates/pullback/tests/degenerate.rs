@@ -376,6 +376,28 @@ fn functions_put_together_by_hand_are_errors_where_values_coincide() {
     }
 }
 
+/// Each output by itself, whatever they are multiplied by; values and vectors that are outputs beside each other are not mixed.
+#[test]
+fn outputs_are_terms() {
+    let tape = Tape::new();
+    let (x, c) = (tape.input("A", (2, 2)), tape.input("C", (2, 2)));
+    let a = Mat::<f64>::identity(2, 2);
+    let at = |y: Var<'_>, seed: &Mat<f64>| {
+        let name = format!("Y of {}", y.shape());
+        let found = vjp(y, &[x], tape.input(&name, y.shape())).unwrap()[0];
+        evaluate(&[found], &[("A", a.as_ref()), ("C", a.as_ref()), (&name, seed.as_ref())])
+    };
+    let sum = by_columns(x.symmetrize(), 0..2, |x| x - 1.0);
+    for y in [sum, c * sum, 2.0 * (x - c * sum.t())] {
+        let error = at(y, &mat![[0.0, 1.0], [1.0, 0.0]]).unwrap_err();
+        assert!(matches!(error, Error::Engine(EngineError::Coincide { .. })), "{error}");
+    }
+    let (u, s, _) = x.svd();
+    let beside = tape.stack_cols(&[s.square(), u]);
+    let found = at(beside, &mat![[1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]).unwrap();
+    assert!(distance(found[0].as_ref(), (2.0 * &a).as_ref()) < 1e-15);
+}
+
 /// The space of left vectors of a vanishing singular value is one that a tall matrix leaves open.
 #[test]
 fn vectors_beside_a_singular_value_that_vanishes_are_an_error() {
