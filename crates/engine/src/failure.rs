@@ -4,7 +4,7 @@ use std::panic::Location;
 /// Why an algorithm on matrices has no result. It knows numbers only; what they belong to is added to the [`Error`].
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Failure {
-    /// An iteration did not end, after it was tried again on a scaled problem.
+    /// An iteration did not end, after it was tried again on a scaled or a transposed problem.
     NoConvergence,
     /// Two values of a spectrum coincide, and the result depends on how their vectors are chosen.
     Coincide { first: usize, second: usize, gap: f64 },
