@@ -5,8 +5,8 @@ use crate::cost::Kind;
 use crate::failure::Failure;
 use crate::kernels::sylvester::{self, Equation};
 use crate::kernels::{
-    action, eigen, expm, logarithm, qr, real_eigen, reduce, sign, square_root, svd, symmetric_function,
-    triangles,
+    action, clusters, eigen, expm, logarithm, qr, real_eigen, reduce, sign, square_root, svd,
+    symmetric_function, triangles,
 };
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
@@ -23,6 +23,8 @@ pub(crate) enum Routine {
     PseudoInverse(Shape),
     /// The polar factor, the same way.
     Polar(Shape),
+    /// The eigenvalues of an n×n matrix from its real eigendecomposition, those that coincide made equal.
+    Clusters(usize),
     /// A function of a matrix, or a derivative of it, in directions that are further arguments.
     Function(MatrixFunction),
     ExpAction,
@@ -62,7 +64,7 @@ impl Decomposition {
         match factor {
             Factor::Eigenvalues => (Decomposition::Eigen, 0),
             Factor::Eigenvectors => (Decomposition::Eigen, m),
-            Factor::RealEigenvalues => (Decomposition::RealEigen, 0),
+            Factor::RealEigenvalues | Factor::ClusteredEigenvalues => (Decomposition::RealEigen, 0),
             Factor::RealEigenvectors => (Decomposition::RealEigen, m),
             Factor::SingularValues => (Decomposition::Svd, 0),
             Factor::PseudoInverse | Factor::Polar => (Decomposition::Svd, 0),
@@ -82,7 +84,8 @@ impl Decomposition {
     pub(crate) fn len(self, Shape { rows: m, cols: n }: Shape) -> usize {
         match self {
             Decomposition::Svd => m.min(n) * (1 + m + n),
-            Decomposition::Eigen | Decomposition::RealEigen | Decomposition::Ldl => m + m * m,
+            Decomposition::Eigen | Decomposition::Ldl => m + m * m,
+            Decomposition::RealEigen => m + m * m + 1,
             Decomposition::Qr => m * n + n * n,
             Decomposition::Lu => 3 * n * n,
         }
@@ -111,6 +114,7 @@ impl Routine {
         match factor {
             Factor::PseudoInverse => Some(Routine::PseudoInverse(shape)),
             Factor::Polar => Some(Routine::Polar(shape)),
+            Factor::ClusteredEigenvalues => Some(Routine::Clusters(shape.rows)),
             _ => None,
         }
     }
@@ -127,6 +131,7 @@ impl Routine {
             Routine::Spectral(_) => "beside a spectrum",
             Routine::PseudoInverse(_) => "pseudo-inverse",
             Routine::Polar(_) => "polar factor",
+            Routine::Clusters(_) => "clusters of eigenvalues",
             Routine::Function(function) => function.name(),
             Routine::ExpAction => "action of expm",
             Routine::Equation(_) => "matrix equation",
@@ -146,9 +151,10 @@ impl Routine {
             }
             Routine::Spectral(_) => Kind::Elementwise,
             Routine::Function(_) | Routine::ExpAction => Kind::Product,
-            Routine::SymmetricFunction { .. } | Routine::PseudoInverse(_) | Routine::Polar(_) => {
-                Kind::Product
-            }
+            Routine::SymmetricFunction { .. }
+            | Routine::PseudoInverse(_)
+            | Routine::Polar(_)
+            | Routine::Clusters(_) => Kind::Product,
             Routine::ColMax | Routine::ColArgmax => Kind::Reduction,
         }
     }
@@ -180,6 +186,8 @@ impl Routine {
             // Ibid., §7.5.6, and the eigenvectors.
             Routine::Decompose(Decomposition::RealEigen) => cube.saturating_mul(28),
             Routine::Spectral(_) => times(2, [rows, cols, 1]),
+            // An inverse.
+            Routine::Clusters(n) => times(2, [n as u64; 3]),
             // Six products, a solve, and some two squarings; three times that for every direction. (Higham, *Functions of
             // Matrices* (2008), §10.3)
             // A Schur form, some five square roots and as many quotients; blocks for directions. (Ibid., §11.5)
@@ -239,6 +247,7 @@ impl Routine {
                 let n = args.last().map_or(0, |last| last.rows);
                 symmetric_function::scratch::<T>(n, order as usize)
             }
+            Routine::Clusters(n) => clusters::clusters_scratch::<T>(n),
             Routine::Polar(_) | Routine::Spectral(_) | Routine::ColMax | Routine::ColArgmax => {
                 StackReq::EMPTY
             }
@@ -273,6 +282,7 @@ impl Routine {
                 svd::polar(dst, factors, rows, cols);
                 Ok(())
             }
+            (Routine::Clusters(n), &[factors]) => clusters::clusters(dst, factors, n, stack),
             (Routine::Spectral(spectral), &[spectrum, x]) => {
                 kernels::spectrum::spectral(dst, spectral, spectrum, x)
             }

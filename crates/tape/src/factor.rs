@@ -14,6 +14,9 @@ pub enum Factor {
     RealEigenvalues,
     /// The matrix V of their eigenvectors, columns of norm 1, `A V = V Diag(λ)`.
     RealEigenvectors,
+    /// The eigenvalues of a square matrix that are all real, as derivatives see them: in place of those that rounding errors
+    /// may have split there is their mean. A run fails if such eigenvalues have too few eigenvectors.
+    ClusteredEigenvalues,
     /// The singular values σ of an m×n matrix, descending: a column of min(m, n).
     SingularValues,
     /// The matrix U of orthonormal left singular vectors, m×min(m, n), `A = U Diag(σ) Vᵀ`.
@@ -48,6 +51,7 @@ impl Factor {
             Factor::Eigenvectors => "eigenvectors",
             Factor::RealEigenvalues => "real eigenvalues",
             Factor::RealEigenvectors => "real eigenvectors",
+            Factor::ClusteredEigenvalues => "clustered eigenvalues",
             Factor::SingularValues => "singular values",
             Factor::LeftVectors => "left singular vectors",
             Factor::RightVectors => "right singular vectors",
@@ -66,7 +70,7 @@ impl Factor {
     /// What it is called in formulas.
     pub(crate) const fn symbol(self) -> &'static str {
         match self {
-            Factor::Eigenvalues | Factor::RealEigenvalues => "λ",
+            Factor::Eigenvalues | Factor::RealEigenvalues | Factor::ClusteredEigenvalues => "λ",
             Factor::Eigenvectors | Factor::RealEigenvectors | Factor::RightVectors => "V",
             Factor::SingularValues => "sv",
             Factor::LeftVectors => "U",
@@ -89,6 +93,7 @@ impl Factor {
             Factor::Eigenvectors,
             Factor::RealEigenvalues,
             Factor::RealEigenvectors,
+            Factor::ClusteredEigenvalues,
             Factor::SingularValues,
             Factor::LeftVectors,
             Factor::RightVectors,
@@ -115,7 +120,7 @@ impl Factor {
         let square = || if a.is_square() { Ok(a) } else { Err(format!("{a} is not square")) };
         let least = a.rows.min(a.cols);
         match self {
-            Factor::Eigenvalues | Factor::RealEigenvalues | Factor::Pivots => {
+            Factor::Eigenvalues | Factor::RealEigenvalues | Factor::ClusteredEigenvalues | Factor::Pivots => {
                 square().map(|a| Shape::new(a.rows, 1))
             }
             Factor::Eigenvectors | Factor::RealEigenvectors | Factor::SymmetricLower => square(),

@@ -5,7 +5,7 @@ use crate::Scalar;
 use crate::failure::Failure;
 use faer::diag::DiagMut;
 use faer::dyn_stack::{MemStack, StackReq};
-use faer::linalg::evd::{self, ComputeEigenvectors};
+use faer::linalg::evd::{self, ComputeEigenvectors, EvdError};
 use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
 use faer::mat::AsMatMut;
 use faer::prelude::ReborrowMut;
@@ -22,9 +22,21 @@ pub(crate) fn eigen_scratch<T: Scalar>(n: usize) -> StackReq {
 /// The eigenvalues of `a`, ascending, and behind them the eigenvectors, of which the entry of the largest size is positive.
 /// The lower triangle is read.
 pub(crate) fn eigen<T: Scalar>(
+    dst: MatMut<'_, T>,
+    a: MatRef<'_, T>,
+    stack: &mut MemStack,
+) -> Result<(), Failure> {
+    eigen_by(dst, a, stack, |a, values, vectors, stack| {
+        evd::self_adjoint_evd(a, values, Some(vectors), Par::Seq, stack, Default::default())
+    })
+}
+
+/// The same, where each attempt is left to a function.
+fn eigen_by<T: Scalar>(
     mut dst: MatMut<'_, T>,
     a: MatRef<'_, T>,
     stack: &mut MemStack,
+    mut attempt: impl FnMut(MatRef<'_, T>, DiagMut<'_, T>, MatMut<'_, T>, &mut MemStack) -> Result<(), EvdError>,
 ) -> Result<(), Failure> {
     let n = a.nrows();
     let Some(numbers) = numbers(&mut dst).filter(|_| n > 0) else { return Ok(()) };
@@ -38,8 +50,7 @@ pub(crate) fn eigen<T: Scalar>(
     let mut vectors = MatMut::from_column_major_slice_mut(vectors, n, n);
     let mut decompose = |a: MatRef<'_, T>, stack: &mut MemStack| {
         let spectrum = DiagMut::from(ColMut::from_slice_mut(&mut *values).as_diagonal_mut());
-        let (u, params) = (Some(vectors.rb_mut()), Default::default());
-        let result = evd::self_adjoint_evd(a, spectrum, u, Par::Seq, stack, params);
+        let result = attempt(a, spectrum, vectors.rb_mut(), stack);
         registers::release();
         result
     };
@@ -53,7 +64,10 @@ pub(crate) fn eigen<T: Scalar>(
                 scaled[(i, j)] = a[(k.max(l), k.min(l))] / largest;
             }
         }
-        decompose(scaled.rb_mut().as_ref(), stack).map_err(|_| Failure::NoConvergence)?;
+        if decompose(scaled.rb_mut().as_ref(), stack).is_err() {
+            numbers.fill(T::from_f64(f64::NAN));
+            return Err(Failure::NoConvergence);
+        }
         values.iter_mut().for_each(|value| *value *= largest);
         for j in 0..n {
             for i in 0..n / 2 {
@@ -112,4 +126,57 @@ pub(crate) fn is_turned<T: Scalar>(a: MatRef<'_, T>, j: usize) -> bool {
         }
     }
     found < T::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::samples::{distance, symmetric, with};
+    use faer::Mat;
+    use faer::prelude::Reborrow;
+
+    /// All numbers of a decomposition of which the first attempts fail, after they have begun to write.
+    fn after<T: Scalar>(a: MatRef<'_, T>, failures: usize) -> (Result<(), Failure>, Mat<T>, usize) {
+        let n = a.nrows();
+        let (mut dst, mut attempts) = (Mat::full(n + n * n, 1, T::from_f64(7.0)), 0);
+        let result = with(eigen_scratch::<T>(n), |stack| {
+            eigen_by(dst.as_mut(), a, stack, |a, values, mut vectors, stack| {
+                attempts += 1;
+                if attempts <= failures {
+                    values.column_vector_mut().fill(T::from_f64(3.0));
+                    vectors.fill(T::from_f64(3.0));
+                    return Err(EvdError::NoConvergence);
+                }
+                evd::self_adjoint_evd(a, values, Some(vectors), Par::Seq, stack, Default::default())
+            })
+        });
+        (result, dst, attempts)
+    }
+
+    fn attempts<T: Scalar>() {
+        for n in [1, 2, 7, 40] {
+            let a = symmetric::<T>(n, n as u64);
+            let (_, usual, tried) = after(a.as_ref(), 0);
+            assert_eq!(tried, 1);
+            let (result, found, tried) = after(a.as_ref(), 1);
+            assert_eq!((result, tried), (Ok(()), 2));
+            let bound = 64.0 * n as f64 * T::EPSILON.to_f64();
+            let values = |dst: &Mat<T>| dst.rb().subrows(0, n).to_owned();
+            assert!(distance(values(&usual).rb(), values(&found).rb()) <= bound * a.norm_l2().to_f64());
+            let v = MatRef::from_column_major_slice(&found.col_as_slice(0)[n..], n, n);
+            let scaled = Mat::from_fn(n, n, |i, j| v[(i, j)] * found[(j, 0)]);
+            assert!(distance((&a * v).rb(), scaled.rb()) <= bound * a.norm_l2().to_f64());
+            assert!(distance((v.transpose() * v).rb(), Mat::identity(n, n).rb()) <= bound);
+            assert!((0..n).all(|j| !is_turned(v, j)));
+            let (result, found, tried) = after(a.as_ref(), 2);
+            assert_eq!((result, tried), (Err(Failure::NoConvergence), 2));
+            assert!(found.col(0).iter().all(|x| x.to_f64().is_nan()));
+        }
+    }
+
+    #[test]
+    fn two_attempts() {
+        attempts::<f64>();
+        attempts::<f32>();
+    }
 }

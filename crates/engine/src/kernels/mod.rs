@@ -3,6 +3,7 @@
 pub(crate) mod action;
 pub(crate) mod adjugate;
 pub(crate) mod arrange;
+pub(crate) mod clusters;
 pub(crate) mod eigen;
 pub(crate) mod elementwise;
 pub(crate) mod expm;

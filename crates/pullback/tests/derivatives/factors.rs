@@ -1,6 +1,6 @@
 use crate::{Case, Dims, Domain, SHAPES, SQUARE};
 use pullback::prelude::*;
-use pullback_tape::{Op, Spectral};
+use pullback_tape::{Factor, Op, Spectral};
 
 fn symmetric<'t>(tape: &'t Tape, (m, _, _): Dims, f: impl Fn(Var<'t>) -> Var<'t>) -> (Var<'t>, Vec<Var<'t>>) {
     let a = tape.symmetric("A", m);
@@ -75,6 +75,9 @@ pub(crate) const CASES: &[Case] = &[
         symmetric(t, d, |a| a.eigenprojector(a.rows() / 3..a.rows() - a.rows() / 2))
     }),
     case("real eigenvalues", |t, d| apart(t, d, |a| a.real_eigenvalues())),
+    case("clustered eigenvalues", |t, d| {
+        apart(t, d, |a| t.apply(Op::Factor(Factor::ClusteredEigenvalues), &[a]))
+    }),
     case("real eigenvectors", |t, d| apart(t, d, |a| a.real_eigenvectors())),
     case("real eigenvalues and eigenvectors", |t, d| {
         apart(t, d, |a| {

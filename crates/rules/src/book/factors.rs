@@ -8,7 +8,7 @@ pub(super) fn factor(factor: Factor) -> &'static [Rule] {
     match factor {
         Factor::Eigenvalues => &EIGENVALUES,
         Factor::Eigenvectors => &EIGENVECTORS,
-        Factor::RealEigenvalues => &REAL_EIGENVALUES,
+        Factor::RealEigenvalues | Factor::ClusteredEigenvalues => &REAL_EIGENVALUES,
         Factor::RealEigenvectors => &REAL_EIGENVECTORS,
         Factor::SingularValues => &SINGULAR_VALUES,
         Factor::LeftVectors => &LEFT_VECTORS,
@@ -63,16 +63,21 @@ const EIGENVECTORS: [Rule; 1] = [Frechet(|at, e| {
 /// eigenvectors. [MN §8.9; Magnus, Econometric Theory 1 (1985) 179; G §3.1]
 const REAL_EIGENVALUES: [Rule; 1] = [Frechet(|at, e| {
     let v = at.a.real_eigenvectors();
-    beside(Spectral::GeneralDiagonal, at.y, v.solve(e * v))
+    beside(Spectral::GeneralDiagonal, clustered(at.a), v.solve(e * v))
 })];
 
 /// `V` of a square A with real eigenvalues: `D[ε] = U − V Diag(diag(Vᵀ U))` with `U = V K` and `K = V⁻¹ ε V ⊘ Δ`, from the
 /// derivative of `A V = V Diag(λ)`; the second term keeps the columns at norm 1. [Magnus, ibid.; G §3.1]
 const REAL_EIGENVECTORS: [Rule; 1] = [Frechet(|at, e| {
-    let (v, values) = (at.y, at.a.real_eigenvalues());
+    let (v, values) = (at.y, clustered(at.a));
     let turned = v * beside(Spectral::Gaps, apart(at, values), v.solve(e * v));
     turned - v * (v.t() * turned).diagonal().diag()
 })];
+
+/// `λ` of a square A, where nothing is taken for a gap that may be a rounding error.
+fn clustered(a: Var<'_>) -> Var<'_> {
+    a.tape().apply(Op::Factor(Factor::ClusteredEigenvalues), &[a])
+}
 
 /// `σ` of A: `D[ε] = diag(Uᵀ ε V)`, from `Uᵀ A V = Diag(σ)`. [G §3.2; Townsend, *Differentiating the SVD* (2016)]
 const SINGULAR_VALUES: [Rule; 1] = [Frechet(|at, e| {
