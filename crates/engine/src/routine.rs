@@ -5,8 +5,8 @@ use crate::cost::Kind;
 use crate::failure::Failure;
 use crate::kernels::sylvester::{self, Equation};
 use crate::kernels::{
-    action, eigen, expm, logarithm, qr, real_eigen, reduce, sign, square_root, svd, symmetric_function,
-    triangles,
+    action, arrange, eigen, expm, logarithm, qr, real_eigen, reduce, sign, square_root, svd,
+    symmetric_function, triangles,
 };
 use crate::{Scalar, kernels};
 use faer::dyn_stack::{MemStack, StackReq};
@@ -35,7 +35,12 @@ pub(crate) enum Routine {
         columns: u32,
     },
     ColMax,
-    ColArgmax,
+    /// Where the columns of a matrix are largest.
+    Positions,
+    /// The entries of a matrix there, in a row.
+    EntriesAt,
+    /// The entries of a matrix there, and 0 elsewhere.
+    KeptAt,
 }
 
 /// A decomposition whose factors are values of their own.
@@ -97,7 +102,6 @@ impl Routine {
             Op::MatrixFunction { function, .. } => Some(Routine::Function(function)),
             Op::ExpAction => Some(Routine::ExpAction),
             Op::ColMax => Some(Routine::ColMax),
-            Op::ColArgmax => Some(Routine::ColArgmax),
             Op::Sylvester => Some(Routine::Equation(Equation::Sylvester)),
             Op::Stein => Some(Routine::Equation(Equation::Stein)),
             Op::SquareRoot => Some(Routine::SquareRoot),
@@ -135,7 +139,9 @@ impl Routine {
             Routine::SymmetricFunction { order: 0, .. } => "function",
             Routine::SymmetricFunction { .. } => "derivative of a function",
             Routine::ColMax => "maximum",
-            Routine::ColArgmax => "argmax",
+            Routine::Positions => "argmax",
+            Routine::EntriesAt => "maximum",
+            Routine::KeptAt => "at maxima",
         }
     }
 
@@ -149,7 +155,8 @@ impl Routine {
             Routine::SymmetricFunction { .. } | Routine::PseudoInverse(_) | Routine::Polar(_) => {
                 Kind::Product
             }
-            Routine::ColMax | Routine::ColArgmax => Kind::Reduction,
+            Routine::ColMax | Routine::Positions => Kind::Reduction,
+            Routine::EntriesAt | Routine::KeptAt => Kind::Copy,
         }
     }
 
@@ -211,7 +218,8 @@ impl Routine {
                 let products = cube.saturating_mul(4 * (u64::from(order) + 1));
                 products.saturating_add(tuples.saturating_mul(u64::from(order) * u64::from(order)))
             }
-            Routine::ColMax | Routine::ColArgmax => rows.saturating_mul(cols),
+            Routine::ColMax | Routine::Positions => rows.saturating_mul(cols),
+            Routine::EntriesAt | Routine::KeptAt => 0,
         }
     }
 
@@ -239,9 +247,12 @@ impl Routine {
                 let n = args.last().map_or(0, |last| last.rows);
                 symmetric_function::scratch::<T>(n, order as usize)
             }
-            Routine::Polar(_) | Routine::Spectral(_) | Routine::ColMax | Routine::ColArgmax => {
-                StackReq::EMPTY
-            }
+            Routine::Polar(_)
+            | Routine::Spectral(_)
+            | Routine::ColMax
+            | Routine::Positions
+            | Routine::EntriesAt
+            | Routine::KeptAt => StackReq::EMPTY,
         }
     }
 
@@ -300,8 +311,16 @@ impl Routine {
                 reduce::col_max(dst, a);
                 Ok(())
             }
-            (Routine::ColArgmax, &[a]) => {
-                reduce::col_argmax(dst, a);
+            (Routine::Positions, &[a]) => {
+                reduce::positions(dst, a);
+                Ok(())
+            }
+            (Routine::EntriesAt, &[a, positions]) => {
+                reduce::entries_at(dst, a, positions);
+                Ok(())
+            }
+            (Routine::KeptAt, &[a, positions]) => {
+                arrange::kept_at(dst, a, positions);
                 Ok(())
             }
             // Every op has its arity.
