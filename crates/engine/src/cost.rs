@@ -3,7 +3,9 @@
 //! All that a listing says about a kernel in general stands in this file, in exhaustive matches: a new kernel does
 //! not compile until it has a kind, a name, flops and traffic.
 
-use crate::plan::{Buffer, Factorization, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
+use crate::plan::{
+    Around, Buffer, Factorization, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View,
+};
 use pullback_tape::Shape;
 use smallvec::SmallVec;
 
@@ -17,7 +19,7 @@ use smallvec::SmallVec;
 /// | product of an m×k and a k×n, added or not | `2mkn` |
 /// | triangle of a symmetric n×n product of an n×k and a k×n | `n(n + 1)k` |
 /// | elementwise pass over m×n | `mn` for each of its operations; a function counts as one, coefficients are free |
-/// | sum of an elementwise pass over m×n | `mn` more |
+/// | sum of an elementwise pass over m×n, or of groups of its columns | `mn` more |
 /// | copy of m×n | `mn` if there is a coefficient, else 0 |
 /// | multiple of the n×n identity, or a diagonal, added | `n` |
 /// | diagonal of n×n | `n` if there is a coefficient, else 0 |
@@ -117,7 +119,7 @@ fn triangle(shape: Shape) -> u64 {
 pub(crate) fn kind(kernel: &Kernel) -> Kind {
     match kernel {
         Kernel::MatMul { .. } | Kernel::SymmetricProduct { .. } => Kind::Product,
-        Kernel::Elementwise(_) | Kernel::Softmax { .. } => Kind::Elementwise,
+        Kernel::Elementwise(_) | Kernel::PutBackOf { .. } | Kernel::Softmax { .. } => Kind::Elementwise,
         Kernel::Inner { .. }
         | Kernel::SumOf { .. }
         | Kernel::Sum { .. }
@@ -138,6 +140,8 @@ pub(crate) fn kind(kernel: &Kernel) -> Kind {
         | Kernel::Diagonal { .. }
         | Kernel::Part { .. }
         | Kernel::Select { .. }
+        | Kernel::PutBack { .. }
+        | Kernel::Stack { .. }
         | Kernel::Triangle { .. }
         | Kernel::LowerFactor { .. }
         | Kernel::Reshape { .. }
@@ -158,6 +162,9 @@ pub(crate) fn name(kernel: &Kernel) -> &'static str {
         Kernel::Diagonal { .. } => "diagonal",
         Kernel::Select { accumulate: false, .. } => "selection",
         Kernel::Select { accumulate: true, .. } => "selection, added",
+        Kernel::PutBack { around: Around::Added, .. } => "part, added",
+        Kernel::PutBack { .. } => "put back",
+        Kernel::Stack { .. } => "stack",
         Kernel::Triangle { .. } => "triangle",
         Kernel::CumulativeSums { .. } => "cumulative sums",
         Kernel::Reshape { .. } => "reshape",
@@ -168,6 +175,7 @@ pub(crate) fn name(kernel: &Kernel) -> &'static str {
         Kernel::Inner { .. } => "inner product",
         Kernel::Sum { .. } => "sum",
         Kernel::SumOf { .. } => "sum of a pass",
+        Kernel::PutBackOf { .. } => "columns of a pass",
         Kernel::Trace { .. } => "trace",
         Kernel::Norm { .. } => "norm",
         Kernel::LogSumExp { .. } => "log-sum-exp",
@@ -217,6 +225,14 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
             let operations = u64::from(*alpha != 1.0) + u64::from(*accumulate || *back);
             moved.saturating_mul(operations)
         }
+        Kernel::PutBack { a, alpha, around, .. } => {
+            let operations = u64::from(*alpha != 1.0) + u64::from(*around == Around::Added);
+            all(a).saturating_mul(operations)
+        }
+        Kernel::Stack { parts, .. } => {
+            let scaled = parts.iter().filter(|(_, alpha)| *alpha != 1.0);
+            scaled.map(|(part, _)| all(part)).fold(0, u64::saturating_add)
+        }
         Kernel::Triangle { a, alpha, .. } | Kernel::Reshape { a, alpha } => {
             if *alpha == 1.0 || a.is_ones() {
                 0
@@ -231,7 +247,9 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
             times([n, n + 1])
         }
         Kernel::Elementwise(pass) => entries(result()).saturating_mul(pass.steps.len() as u64),
-        Kernel::SumOf { pass, shape, .. } => entries(*shape).saturating_mul(pass.steps.len() as u64 + 1),
+        Kernel::SumOf { pass, shape, .. } | Kernel::PutBackOf { pass, shape, .. } => {
+            entries(*shape).saturating_mul(pass.steps.len() as u64 + 1)
+        }
         Kernel::Copy { a, alpha } => {
             if *alpha == 1.0 || a.is_ones() {
                 0
@@ -287,9 +305,9 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
     let of = |buffer: Buffer| entries(slots.buffer(buffer));
     let operands: u64 = instruction.operands().iter().map(stored).fold(0, u64::saturating_add);
     let (more, written) = match &instruction.kernel {
-        Kernel::MatMul { accumulate: true, .. } | Kernel::Select { accumulate: true, .. } => {
-            (entries(result), entries(result))
-        }
+        Kernel::MatMul { accumulate: true, .. }
+        | Kernel::Select { accumulate: true, .. }
+        | Kernel::PutBackOf { accumulate: true, .. } => (entries(result), entries(result)),
         // Of a triangle, with its diagonal.
         Kernel::SymmetricProduct { accumulate: true, .. } => (triangle(result), triangle(result)),
         Kernel::SymmetricProduct { accumulate: false, .. } => (0, triangle(result)),
@@ -297,7 +315,11 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
             (triangle(result), entries(result).saturating_sub(triangle(result)))
         }
         Kernel::Mirror { update: Some(_) } => (triangle(result), entries(result)),
+        Kernel::PutBack { a, around: Around::Added, .. } => (entries(a.shape), entries(a.shape)),
         Kernel::MatMul { accumulate: false, .. }
+        | Kernel::PutBack { around: Around::Zeros, .. }
+        | Kernel::Stack { .. }
+        | Kernel::PutBackOf { accumulate: false, .. }
         | Kernel::Select { accumulate: false, .. }
         | Kernel::Triangle { .. }
         | Kernel::CumulativeSums { .. }

@@ -1,7 +1,7 @@
 //! A plan that a person can read.
 
 use crate::cost::{self, Kind};
-use crate::plan::{Buffer, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
+use crate::plan::{Around, Buffer, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
 use crate::routine::Routine;
 use pullback_tape::{Literal, NodeId, Op, Shape};
 use std::collections::{BTreeMap, HashMap};
@@ -155,7 +155,9 @@ impl<'l> Line<'l> {
     /// The operations of an elementwise pass; 1 for any other kernel.
     pub fn operations(&self) -> usize {
         match &self.instruction.kernel {
-            Kernel::Elementwise(pass) | Kernel::SumOf { pass, .. } => pass.steps.len(),
+            Kernel::Elementwise(pass) | Kernel::SumOf { pass, .. } | Kernel::PutBackOf { pass, .. } => {
+                pass.steps.len()
+            }
             _ => 1,
         }
     }
@@ -265,6 +267,9 @@ impl<'l> Line<'l> {
             Kernel::Elementwise(pass) if pass.steps.len() != 1 => format!("pass of {}", pass.steps.len()),
             Kernel::SumOf { pass, .. } if pass.steps.len() != 1 => {
                 format!("sum of a pass of {}", pass.steps.len())
+            }
+            Kernel::PutBackOf { pass, .. } if pass.steps.len() != 1 => {
+                format!("columns of a pass of {}", pass.steps.len())
             }
             _ => self.kernel().to_owned(),
         }
@@ -388,7 +393,7 @@ impl<'p> Reader<'p> {
                 }
                 (before, _) => Stored::Over(before),
             };
-            let complete = last.get(&(dst, node)) == Some(&number) && !is_factorization(instruction);
+            let complete = last.get(&(dst, node)) == Some(&number) && !is_on_the_way(instruction);
             readings.push(Reading { step, stored, notes, complete, output: None });
             self.holds[dst] = number;
             if complete && slot.shape == self.plan.graph.node(node).shape {
@@ -424,15 +429,25 @@ impl<'p> Reader<'p> {
         format!("%{}", self.holds[buffer])
     }
 
-    fn view(&self, view: &View) -> String {
-        let name = match view.place {
-            Place::Input(input) => self.plan.inputs[input].name.clone(),
-            Place::Buffer(buffer) => self.buffer(buffer),
+    /// What a view shows, once: `A[2..4, ..]ᵀ`.
+    fn once(&self, view: &View) -> String {
+        let (name, whole) = match view.place {
+            Place::Input(input) => (self.plan.inputs[input].name.clone(), self.plan.inputs[input].shape),
+            Place::Buffer(buffer) => (self.buffer(buffer), self.plan.slots[buffer].shape),
             Place::One if view.shape.rows == 1 && view.shape.cols > 1 => return "𝟏ᵀ".to_owned(),
             Place::One => return "𝟏".to_owned(),
         };
-        let name = if view.transposed { name + "ᵀ" } else { name };
+        let name = match view.window {
+            Some(start) => format!("{name}{}", part(start, view.stored(), whole)),
+            None => name,
+        };
+        if view.transposed { name + "ᵀ" } else { name }
+    }
+
+    fn view(&self, view: &View) -> String {
+        let name = self.once(view);
         match view.repeat {
+            _ if view.is_ones() => name,
             Repeat::Cols => format!("{name} 𝟏ᵀ"),
             Repeat::Rows => format!("𝟏 {name}"),
             Repeat::No | Repeat::All => name,
@@ -451,7 +466,11 @@ impl<'p> Reader<'p> {
             }
             Kernel::Copy { a, alpha } if *alpha == 0.0 && a.is_ones() => "0".to_owned(),
             Kernel::Copy { a, alpha } => scaled(*alpha, &view(a)),
-            Kernel::Elementwise(_) | Kernel::SumOf { .. } => {
+            Kernel::PutBackOf { accumulate: true, .. } => {
+                let number = |id| self.value_of.get(&id).map(|number| format!("%{number}"));
+                format!("{before}, and more for {}", self.plan.graph.in_terms_of(instruction.node, number))
+            }
+            Kernel::Elementwise(_) | Kernel::SumOf { .. } | Kernel::PutBackOf { .. } => {
                 let number = |id| self.value_of.get(&id).map(|number| format!("%{number}"));
                 self.plan.graph.in_terms_of(instruction.node, number)
             }
@@ -475,6 +494,17 @@ impl<'p> Reader<'p> {
                 let product =
                     if *columns { format!("{} {part}", view(a)) } else { format!("{part} {}", view(a)) };
                 if *accumulate { added(before, *alpha, &product) } else { scaled(*alpha, &product) }
+            }
+            Kernel::PutBack { a, at, alpha, around } => {
+                let part = part(*at, a.shape, self.plan.slots[instruction.dst].shape);
+                match around {
+                    Around::Zeros => format!("0 with {} in {part}", scaled(*alpha, &view(a))),
+                    Around::Added => added(before, *alpha, &view(a)) + " in " + &part,
+                }
+            }
+            Kernel::Stack { parts, under } => {
+                let parts: Vec<_> = parts.iter().map(|(part, alpha)| scaled(*alpha, &view(part))).collect();
+                format!("[{}]", parts.join(if *under { "; " } else { ", " }))
             }
             Kernel::Triangle { a, part, alpha } => {
                 let name = if part.upper { "triu" } else { "tril" };
@@ -542,6 +572,10 @@ impl<'p> Reader<'p> {
                 let args: Vec<_> = args.iter().map(view).collect();
                 format!("decompose({})", args.join(", "))
             }
+            Kernel::Routine { routine: Routine::Positions, args } => {
+                let args: Vec<_> = args.iter().map(view).collect();
+                format!("positions({})", args.join(", "))
+            }
             Kernel::Routine { .. } => {
                 let number = |id| self.value_of.get(&id).map(|number| format!("%{number}"));
                 self.plan.graph.in_terms_of(instruction.node, number)
@@ -571,7 +605,7 @@ impl<'p> Reader<'p> {
         let mut transposed: Vec<String> = Vec::new();
         for view in instruction.operands() {
             let vector = view.shape.rows == 1 || view.shape.cols == 1;
-            let text = self.view(&View { repeat: Repeat::No, ..view });
+            let text = self.once(&view);
             if view.transposed && !vector && !view.is_ones() && !transposed.contains(&text) {
                 transposed.push(text);
             }
@@ -587,6 +621,7 @@ impl<'p> Reader<'p> {
             | Kernel::Mirror { update: Some((alpha, _)) }
             | Kernel::Diagonal { alpha, .. }
             | Kernel::Select { alpha, .. }
+            | Kernel::PutBack { alpha, .. }
             | Kernel::Triangle { alpha, .. }
             | Kernel::CumulativeSums { alpha, .. }
             | Kernel::Reshape { alpha, .. }
@@ -613,8 +648,21 @@ impl<'p> Reader<'p> {
     }
 }
 
-fn is_factorization(instruction: &Instruction) -> bool {
-    matches!(instruction.kernel, Kernel::Factorize { .. })
+/// Whether an instruction computes something else than the value of its node.
+fn is_on_the_way(instruction: &Instruction) -> bool {
+    let routine = |kernel: &Kernel| matches!(kernel, Kernel::Routine { routine: Routine::Positions, .. });
+    matches!(instruction.kernel, Kernel::Factorize { .. }) || routine(&instruction.kernel)
+}
+
+/// The part of a matrix that begins in this row and this column: `[2..4, ..]`.
+fn part(start: [usize; 2], part: Shape, whole: Shape) -> String {
+    let range = |start: usize, len: usize, whole: usize| match start + len {
+        end if start == 0 && end == whole => "..".to_owned(),
+        _ if len == 1 => start.to_string(),
+        end => format!("{start}..{end}"),
+    };
+    let [i, j] = start;
+    format!("[{}, {}]", range(i, part.rows, whole.rows), range(j, part.cols, whole.cols))
 }
 
 /// `c x`

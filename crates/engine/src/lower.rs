@@ -1,16 +1,17 @@
 //! From expressions to instructions.
 //!
-//! A transpose is a view, a literal coefficient rides along until a kernel can take it into its `alpha`, ones
-//! are a number that is read many times, and an identity is only ever added to a diagonal. Some nodes are
+//! A transpose is a view, and so is a part of a matrix, a literal coefficient rides along until a kernel can take it into its
+//! `alpha`, ones are a number that is read many times, and an identity is only ever added to a diagonal. Some nodes are
 //! *deferred*: computed by their only user, which can do so without a temporary. A product is added into the
 //! sum it belongs to, a chain of elementwise operations runs in one pass.
 
 use crate::Error;
 use crate::brief::Stretches;
 use crate::kernels::arrange::Triangle;
+use crate::kernels::{reduce, small};
 use crate::plan::{
-    Arg, Buffer, Elementwise, Factorization, Group, Input, Instruction, Kernel, Method, Place, Plan, Repeat,
-    Slot, Step, View,
+    Arg, Around, Buffer, Elementwise, Factorization, Group, Input, Instruction, Kernel, Method, Place, Plan,
+    Repeat, Slot, Step, View,
 };
 use crate::routine::{Decomposition, Routine};
 use crate::{homes, parallel, recompute};
@@ -56,6 +57,8 @@ enum Pattern {
     Selection {
         rows: Indices,
         back: bool,
+        /// Where they begin, if they follow each other.
+        start: Option<usize>,
     },
     Triangle(Triangle),
 }
@@ -72,6 +75,8 @@ struct Lowering<'g> {
     /// Sums that are deferred to the sum, or the multiple of a sum, which they belong to.
     joined: Vec<bool>,
     values: Vec<Option<Value>>,
+    /// Where the rows of a selection begin, if they follow each other.
+    starts: Vec<Option<usize>>,
     code: Vec<Instruction>,
     slots: Vec<Slot>,
     /// The node whose value, and nothing else, a buffer holds.
@@ -82,6 +87,9 @@ struct Lowering<'g> {
     factorizations: Vec<Factorization>,
     /// Columns with all factors of a matrix.
     decompositions: HashMap<(NodeId, Decomposition), View>,
+    /// Whether somebody asks where the columns of a node are largest, and the answers, with what they are about.
+    is_argmax_of: Vec<bool>,
+    positions_of: HashMap<NodeId, (View, View)>,
 }
 
 pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Result<Plan, Error> {
@@ -94,6 +102,7 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Resu
         deferred: vec![false; graph.nodes().len()],
         joined: vec![false; graph.nodes().len()],
         values: vec![None; graph.nodes().len()],
+        starts: graph.nodes().iter().map(|node| start_of_run(&graph, node)).collect(),
         code: Vec::new(),
         slots: Vec::new(),
         owners: Vec::new(),
@@ -102,14 +111,25 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Resu
         factors_of: HashMap::new(),
         factorizations: Vec::new(),
         decompositions: HashMap::new(),
+        is_argmax_of: vec![false; graph.nodes().len()],
+        positions_of: HashMap::new(),
     };
+    for node in graph.nodes() {
+        if let (Op::ColArgmax, &[x]) = (node.op, &node.args[..]) {
+            lowering.is_argmax_of[x.index()] = true;
+        }
+    }
     lowering.defer();
     for (id, node) in graph.iter() {
         if let Op::Symbol(name) = node.op {
             return Err(Error::Symbolic { name: graph.name(name).to_owned(), location: node.location });
         }
         // What is known without being stored is stored only if something asks for its entries.
-        let known = lowering.identity(id).is_some() || lowering.pattern(id).is_some();
+        let known = lowering.identity(id).is_some()
+            || lowering.pattern(id).is_some()
+            || lowering.argmax(id).is_some()
+            || lowering.window(id).is_some()
+            || lowering.picked_columns(id).is_some();
         if !lowering.deferred[id.index()] && !known {
             lowering.value(id);
         }
@@ -177,7 +197,8 @@ fn read_copies(code: &mut [Instruction], outputs: &[View]) {
     let copied = |instruction: &Instruction, view: &View| match &instruction.kernel {
         Kernel::Copy { a, alpha: 1.0 } => {
             let output = outputs.iter().any(|output| output.buffer() == Some(instruction.dst));
-            (output && a.place == view.place && a.repeat == view.repeat).then_some(a.transposed)
+            let same = a.place == view.place && a.window == view.window && a.repeat == view.repeat;
+            (output && same).then_some(a.transposed)
         }
         _ => None,
     };
@@ -193,7 +214,8 @@ fn read_copies(code: &mut [Instruction], outputs: &[View]) {
         let find = |(other, view): (View, View)| {
             let (at, turned) = (k + 1..code.len()).find_map(|at| Some((at, copied(&code[at], &view)?)))?;
             let place = Place::Buffer(code[at].dst);
-            Some((at, other, View { place, transposed: view.transposed != turned, ..view }))
+            let transposed = view.transposed != turned;
+            Some((at, other, View { place, window: None, transposed, ..view }))
         };
         let Some((at, other, copy)) = [(*a, *b), (*b, *a)].into_iter().find_map(find) else { continue };
         if let Kernel::Inner { a, b, .. } = &mut code[k].kernel {
@@ -203,6 +225,14 @@ fn read_copies(code: &mut [Instruction], outputs: &[View]) {
         // The copy comes first.
         code[k..=at].rotate_right(1);
     }
+}
+
+/// Where the rows that a node selects begin, if they follow each other.
+fn start_of_run(graph: &Graph, node: &Node) -> Option<usize> {
+    let Op::Selection(rows) = node.op else { return None };
+    let rows = graph.indices(rows);
+    let start = rows.first().copied().unwrap_or(0);
+    rows.iter().zip(start..).all(|(&row, next)| row == next).then_some(start)
 }
 
 impl<'g> Lowering<'g> {
@@ -225,6 +255,8 @@ impl<'g> Lowering<'g> {
             // What is not computed is seen through: who reads a transpose reads what is under it.
             let repeats = |&arg: &NodeId| self.node(arg).op == Op::Ones;
             let is_view = matches!(node.op, Op::Transpose | Op::Scale(_) | Op::ScaleBy)
+                || self.window(id).is_some()
+                || self.picked_columns(id).is_some()
                 || node.op == Op::MatMul && node.args.iter().any(repeats);
             let passes_on = is_view && self.runs_read[id.index()];
             for (slot, arg) in node.args.iter().enumerate() {
@@ -252,7 +284,7 @@ impl<'g> Lowering<'g> {
             let pass = match node.op {
                 Op::Scale(_) => inlined || is_output[id.index()],
                 Op::Add => !sum_of_products,
-                Op::Hadamard if self.masks(id).is_some() => false,
+                Op::Hadamard if self.is_masked(id) => false,
                 op => op.is_elementwise() || op == Op::ScaleBy || self.scales(id).is_some(),
             };
             let summed = self.summed(id);
@@ -272,6 +304,18 @@ impl<'g> Lowering<'g> {
                     continue;
                 }
                 if !self.can_defer(arg, id) {
+                    continue;
+                }
+                // Columns of a pass are added to where they go.
+                let scaled = matches!(self.node(arg).op, Op::Scale(_));
+                if self.columns_put_back(id).is_some_and(|(x, _)| x == arg) && self.can_chain(arg) && !scaled
+                {
+                    self.deferred[arg.index()] = true;
+                    continue;
+                }
+                // What is put back by rows and by columns goes to its place at once.
+                if self.put_back(id).is_some() && self.put_back(arg).is_some() {
+                    self.deferred[arg.index()] = true;
                     continue;
                 }
                 let scale = matches!(node.op, Op::Scale(_));
@@ -325,17 +369,19 @@ impl<'g> Lowering<'g> {
         let identity = node.op == Op::Add && node.args.iter().any(|&arg| self.identity(arg).is_some());
         let product = matches!(node.op, Op::Scale(_)) && self.term(id, id).is_some();
         let entrywise = node.op.is_elementwise() || node.op == Op::ScaleBy || self.scales(id).is_some();
-        entrywise && !identity && !product && self.masks(id).is_none()
+        entrywise && !identity && !product && !self.is_masked(id)
     }
 
     /// What is known of a node that is a selection or a triangle of ones, or the transpose of one.
     fn pattern(&self, id: NodeId) -> Option<Pattern> {
         let node = self.node(id);
         match (node.op, node.args.first()) {
-            (Op::Selection(rows), _) => Some(Pattern::Selection { rows, back: false }),
+            (Op::Selection(rows), _) => {
+                Some(Pattern::Selection { rows, back: false, start: self.starts[id.index()] })
+            }
             (Op::Triangle { strict }, _) => Some(Pattern::Triangle(Triangle { upper: false, strict })),
             (Op::Transpose, Some(&x)) => self.pattern(x).map(|pattern| match pattern {
-                Pattern::Selection { rows, back } => Pattern::Selection { rows, back: !back },
+                Pattern::Selection { rows, back, start } => Pattern::Selection { rows, back: !back, start },
                 Pattern::Triangle(part) => Pattern::Triangle(part.transposed()),
             }),
             _ => None,
@@ -356,11 +402,76 @@ impl<'g> Lowering<'g> {
         self.triangle(a).map(|part| (part, b)).or(self.triangle(b).map(|part| (part, a)))
     }
 
+    /// The X of an `argmax(X)`, or the transpose of one, and whether it is that.
+    fn argmax(&self, id: NodeId) -> Option<(NodeId, bool)> {
+        let node = self.node(id);
+        match (node.op, node.args.first()) {
+            (Op::ColArgmax, Some(&x)) => Some((x, false)),
+            (Op::Transpose, Some(&y)) => self.argmax(y).map(|(x, transposed)| (x, !transposed)),
+            _ => None,
+        }
+    }
+
+    /// The same of an entrywise product with one, and the other factor.
+    fn at_maxima(&self, id: NodeId) -> Option<(NodeId, bool, NodeId)> {
+        let node = self.node(id);
+        let (Op::Hadamard, &[a, b]) = (node.op, &node.args[..]) else { return None };
+        let ((x, transposed), y) = self.argmax(a).zip(Some(b)).or(self.argmax(b).zip(Some(a)))?;
+        Some((x, transposed, y))
+    }
+
+    /// Whether most entries of an entrywise product are 0 and need not be computed.
+    fn is_masked(&self, id: NodeId) -> bool {
+        self.masks(id).is_some() || self.at_maxima(id).is_some()
+    }
+
     /// Of a product with a pattern, the pattern, the other factor, and whether that is the left one.
     fn patterned(&self, a: NodeId, b: NodeId) -> Option<(Pattern, NodeId, bool)> {
         self.pattern(a)
             .map(|pattern| (pattern, b, false))
             .or(self.pattern(b).map(|pattern| (pattern, a, true)))
+    }
+
+    /// The matrix, the row and the column, if a node is the part of a matrix that begins there: a product that picks rows,
+    /// or columns, that follow each other.
+    fn window(&self, id: NodeId) -> Option<(NodeId, [usize; 2])> {
+        self.moved(id, false)
+    }
+
+    /// The same of a product that puts them back.
+    fn put_back(&self, id: NodeId) -> Option<(NodeId, [usize; 2])> {
+        self.moved(id, true)
+    }
+
+    fn moved(&self, id: NodeId, puts_back: bool) -> Option<(NodeId, [usize; 2])> {
+        let node = self.node(id);
+        let (Op::MatMul, &[a, b]) = (node.op, &node.args[..]) else { return None };
+        match self.patterned(a, b)? {
+            (Pattern::Selection { start: Some(start), back, .. }, x, columns) => {
+                let at = if columns { [0, start] } else { [start, 0] };
+                ((back != columns) == puts_back).then_some((x, at))
+            }
+            _ => None,
+        }
+    }
+
+    /// The matrix and the list, if a node is a product that picks columns, not all of which follow each other.
+    fn picked_columns(&self, id: NodeId) -> Option<(NodeId, Indices)> {
+        self.columns(id, false)
+    }
+
+    /// The same of a product that puts them back.
+    fn columns_put_back(&self, id: NodeId) -> Option<(NodeId, Indices)> {
+        self.columns(id, true)
+    }
+
+    fn columns(&self, id: NodeId, puts_back: bool) -> Option<(NodeId, Indices)> {
+        let node = self.node(id);
+        let (Op::MatMul, &[a, b]) = (node.op, &node.args[..]) else { return None };
+        match self.patterned(a, b)? {
+            (Pattern::Selection { start: None, back, rows }, x, true) if back != puts_back => Some((x, rows)),
+            _ => None,
+        }
     }
 
     /// `(v, X)` if the node is the product of a `Diag(v)` and a matrix: every row of X, or every column, times an
@@ -377,7 +488,7 @@ impl<'g> Lowering<'g> {
     fn term(&self, id: NodeId, user: NodeId) -> Option<(f64, NodeId)> {
         let node = self.node(id);
         match (node.op, &node.args[..]) {
-            _ if !self.can_defer(id, user) => None,
+            _ if !self.can_defer(id, user) || self.window(id).is_some() => None,
             (Op::MatMul, &[a, b]) => {
                 // Sums, repetitions and scalings are not products once they are lowered.
                 let other =
@@ -453,7 +564,7 @@ impl<'g> Lowering<'g> {
     /// A buffer with the value of `id` that may be overwritten: its own if nobody else reads it.
     fn writable(&mut self, id: NodeId, for_node: NodeId) -> Buffer {
         let value = self.value(id);
-        let whole = !value.view.transposed && value.view.repeat == Repeat::No && value.alpha == 1.0;
+        let whole = value.view.is_whole() && value.alpha == 1.0;
         match value.view.buffer() {
             Some(buffer) if whole && self.can_defer(id, for_node) && self.owners[buffer] == id => {
                 self.owners[buffer] = for_node;
@@ -470,7 +581,8 @@ impl<'g> Lowering<'g> {
     fn output(&mut self, id: NodeId) -> View {
         let value = self.value(id);
         let view = value.view;
-        if view.buffer().is_some() && view.repeat == Repeat::No && value.alpha == 1.0 {
+        let stored = view.window.is_none() && view.repeat == Repeat::No;
+        if view.buffer().is_some() && stored && value.alpha == 1.0 {
             return view;
         }
         // In the order of its source, of which the transpose is handed out.
@@ -576,6 +688,18 @@ impl<'g> Lowering<'g> {
                 let (part, x) = self.masks(id).unwrap_or((Triangle { upper: false, strict: false }, id));
                 let Value { alpha, view: a } = self.value(x);
                 plain(self.emit(id, shape, Kernel::Triangle { a, part, alpha }))
+            }
+            (Op::Hadamard, _) if let Some((x, transposed, y)) = self.at_maxima(id) => {
+                let Value { alpha, view } = self.value(y);
+                let view = if transposed { view.transpose() } else { view };
+                let at_maxima = self.put_at_maxima(view, x, id);
+                Value { alpha, view: if transposed { at_maxima.transpose() } else { at_maxima } }
+            }
+            (Op::ColArgmax, &[x]) => plain(self.put_at_maxima(View::ones(shape), x, id)),
+            (Op::ColMax, &[x]) if self.is_argmax_of[x.index()] => {
+                let (positions, a) = self.positions(x, id);
+                let args = smallvec![a, positions];
+                plain(self.emit(id, shape, Kernel::Routine { routine: Routine::EntriesAt, args }))
             }
             (Op::Hadamard | Op::Quotient | Op::ScaleBy | Op::Map(_) | Op::Zip(_), _) => plain(self.pass(id)),
             (Op::Inner | Op::Trace | Op::Norm, _) => plain(self.reduction(id, 1.0, id)),
@@ -699,12 +823,27 @@ impl<'g> Lowering<'g> {
     fn product_value(&mut self, id: NodeId, a: NodeId, b: NodeId) -> Value {
         let shape = self.node(id).shape;
         let inner = self.node(a).shape.cols;
+        if let Some((mut x, mut at)) = self.window(id) {
+            while let Some((under, [i, j])) = self.window(x) {
+                (x, at) = (under, [at[0] + i, at[1] + j]);
+            }
+            let x = self.value(x);
+            let part = Value { view: x.view.part(at, shape), ..x };
+            let copied = self.is_worth_copying(&part.view, id);
+            return if copied { Value { alpha: 1.0, view: self.copy(part, id) } } else { part };
+        }
         let (ones_a, ones_b) = (self.node(a).op == Op::Ones, self.node(b).op == Op::Ones);
         if let Some((Pattern::Triangle(part), x, columns)) = self.patterned(a, b) {
             let Value { alpha, view: a } = self.value(x);
             let part = if columns { part.transposed() } else { part };
-            let sums = Kernel::CumulativeSums { a, part, columns, alpha };
-            return Value { alpha: 1.0, view: self.emit(id, shape, sums) };
+            // In the order in which it is stored.
+            let view = if a.transposed {
+                let sums = Kernel::CumulativeSums { a: a.transpose(), part, columns: !columns, alpha };
+                self.emit(id, shape.transposed(), sums).transpose()
+            } else {
+                self.emit(id, shape, Kernel::CumulativeSums { a, part, columns, alpha })
+            };
+            return Value { alpha: 1.0, view };
         }
         if !ones_a && !ones_b || self.patterned(a, b).is_some() {
             let dst = self.added(id, 1.0, None, id);
@@ -724,6 +863,36 @@ impl<'g> Lowering<'g> {
         Value { alpha: 1.0, view: self.emit(id, line, kernel).repeated(shape) }
     }
 
+    /// Whether a part of a matrix is copied: a row, of which every entry is in another line of memory, and what is small
+    /// and read more than once, so that whoever reads it may be brief.
+    fn is_worth_copying(&self, part: &View, id: NodeId) -> bool {
+        let whole = match part.place {
+            Place::Buffer(buffer) => self.slots[buffer].shape,
+            Place::Input(input) => self.inputs[input].shape,
+            Place::One => return false,
+        };
+        if part.repeat != Repeat::No || part.start(whole).is_some() {
+            return false;
+        }
+        let few = part.shape.rows.saturating_mul(part.shape.cols) <= small::COPY;
+        part.stored().rows == 1 || few && self.uses[id.index()] > 1
+    }
+
+    /// A factor of a brief product: a copy of a part that such a product does not read where it is.
+    fn at_hand(&mut self, part: View, node: NodeId) -> View {
+        let start = match part.place {
+            Place::Buffer(buffer) => part.start(self.slots[buffer].shape),
+            Place::Input(input) => {
+                let whole = self.inputs[input].shape;
+                let few = whole.rows.saturating_mul(whole.cols) <= small::COPY;
+                part.start(whole).filter(|_| few)
+            }
+            Place::One => Some(0),
+        };
+        let read = part.window.is_none() || part.repeat == Repeat::No && start.is_some();
+        if read { part } else { self.copy(Value { alpha: 1.0, view: part }, node) }
+    }
+
     /// The term `id` times `alpha`, stored for `node` or added to `dst`. Of what is symmetric and
     /// [large enough](Self::in_halves) it is the lower triangle.
     fn added(&mut self, id: NodeId, alpha: f64, dst: Option<Buffer>, node: NodeId) -> Buffer {
@@ -733,10 +902,30 @@ impl<'g> Lowering<'g> {
                 let ((factors, which), _) = self.factorized(a, id);
                 Kernel::DefiniteInverse { factors, which, alpha, accumulate }
             }
+            _ if let Some((x, at)) = self.place_of(id) => {
+                let x = self.value(x);
+                let around = if accumulate { Around::Added } else { Around::Zeros };
+                Kernel::PutBack { a: x.view, at, alpha: alpha * x.alpha, around }
+            }
+            _ if let Some((x, rows)) = self.columns_put_back(id)
+                && self.deferred[x.index()] =>
+            {
+                let mut pass = Elementwise::default();
+                let (c, arg) = self.step(x, x, &mut pass);
+                if let Arg::Operand(_) = arg {
+                    pass.steps.push((Step::Scale(1.0, arg), None));
+                }
+                let (pass, shape) = (Box::new(pass), self.node(x).shape);
+                Kernel::PutBackOf { pass, shape, rows, alpha: alpha * c, accumulate }
+            }
             (_, &[a, b]) if self.patterned(a, b).is_some() => self.selected(a, b, alpha, accumulate),
             (_, &[a, b]) => {
                 let (a, b) = (self.value(a), self.value(b));
-                let (lhs, rhs, alpha) = (a.view, b.view, alpha * a.alpha * b.alpha);
+                let (mut lhs, mut rhs, alpha) = (a.view, b.view, alpha * a.alpha * b.alpha);
+                if small::is_small(lhs.shape.rows, lhs.shape.cols, rhs.shape.cols) {
+                    lhs = self.at_hand(lhs, node);
+                    rhs = self.at_hand(rhs, node);
+                }
                 if self.in_halves(id, node) {
                     Kernel::SymmetricProduct { lhs, rhs, alpha, accumulate }
                 } else {
@@ -753,9 +942,46 @@ impl<'g> Lowering<'g> {
         dst
     }
 
+    /// What a term puts back, and where it goes.
+    fn place_of(&self, term: NodeId) -> Option<(NodeId, [usize; 2])> {
+        let (mut x, mut at) = self.put_back(term)?;
+        while self.deferred[x.index()]
+            && let Some((under, [i, j])) = self.put_back(x)
+        {
+            (x, at) = (under, [at[0] + i, at[1] + j]);
+        }
+        Some((x, at))
+    }
+
+    /// The matrices that terms put back, in order, if these fill a matrix of this shape, and whether they stand under each
+    /// other there, and not beside each other.
+    fn stacked(&self, terms: &[(f64, NodeId)], shape: Shape) -> Option<(Vec<(NodeId, f64)>, bool)> {
+        let places = terms.iter().map(|&(alpha, term)| {
+            let (x, at) = self.place_of(term)?;
+            Some((at, self.node(x).shape, x, alpha))
+        });
+        let mut places = places.collect::<Option<Vec<_>>>()?;
+        // What is empty goes before what begins in the same place.
+        places.sort_by_key(|&(at, part, ..)| (at, part.rows, part.cols));
+        let fills = |under: bool| {
+            let end = places.iter().try_fold(0, |end, &(at, part, ..)| {
+                let (begins, width, len) = if under {
+                    ([end, 0], part.cols == shape.cols, part.rows)
+                } else {
+                    ([0, end], part.rows == shape.rows, part.cols)
+                };
+                (at == begins && width).then_some(end + len)
+            });
+            end == Some(if under { shape.rows } else { shape.cols })
+        };
+        let under = fills(true);
+        let parts = places.iter().map(|&(.., x, alpha)| (x, alpha)).collect();
+        (under || fills(false)).then_some((parts, under))
+    }
+
     /// A product with a selection.
     fn selected(&mut self, a: NodeId, b: NodeId, alpha: f64, accumulate: bool) -> Kernel {
-        let Some((Pattern::Selection { rows, back }, x, columns)) = self.patterned(a, b) else {
+        let Some((Pattern::Selection { rows, back, .. }, x, columns)) = self.patterned(a, b) else {
             return Kernel::Copy { a: View::ones(self.node(a).shape), alpha: 0.0 };
         };
         let x = self.value(x);
@@ -782,7 +1008,8 @@ impl<'g> Lowering<'g> {
     fn in_halves(&self, id: NodeId, node: NodeId) -> bool {
         let term = self.node(id);
         let large = term.op == Op::Inverse || term.shape.rows >= FROM_SYMMETRIC;
-        large && self.is_symmetric(id) && self.is_symmetric(node)
+        let selected = matches!(term.args[..], [a, b] if self.patterned(a, b).is_some());
+        large && !selected && self.is_symmetric(id) && self.is_symmetric(node)
     }
 
     /// The column u of a product `u uᵀ`.
@@ -822,6 +1049,23 @@ impl<'g> Lowering<'g> {
         }
         // What is no product and no identity comes first: it fills the buffer. There is at most one.
         let mut dst = rest.first().map(|&x| self.filled(x, alpha, node));
+        // Or terms do, of which every entry belongs to one.
+        let placed: Vec<_> =
+            terms.iter().copied().filter(|&(_, term)| self.put_back(term).is_some()).collect();
+        let halves = terms.iter().any(|&(_, term)| self.in_halves(term, node));
+        if dst.is_none()
+            && !halves
+            && placed.len() > 1
+            && let Some((parts, under)) = self.stacked(&placed, shape)
+        {
+            terms.retain(|(_, term)| self.put_back(*term).is_none());
+            let parts = parts.into_iter().map(|(x, alpha)| {
+                let x = self.value(x);
+                (x.view, alpha * x.alpha)
+            });
+            let stack = Kernel::Stack { parts: parts.collect(), under };
+            dst = self.emit(node, shape, stack).buffer();
+        }
         // Triangles first: once they are mirrored, what is not symmetric may follow.
         terms.sort_by_key(|&(_, term)| (!self.in_halves(term, node), self.outer(term).is_some()));
         let halves = terms.iter().filter(|(_, term)| self.in_halves(*term, node)).count();
@@ -891,6 +1135,27 @@ impl<'g> Lowering<'g> {
         self.emit_to(dst, for_node, Kernel::Factorize { a, alpha, which });
         self.factors_of.insert((matrix, method), (dst, which));
         (dst, which)
+    }
+
+    /// Where the columns of x are largest, shared by all that ask for it, and x.
+    fn positions(&mut self, x: NodeId, for_node: NodeId) -> (View, View) {
+        if let Some(&found) = self.positions_of.get(&x) {
+            return found;
+        }
+        let a = self.value(x);
+        let a = self.applied(a, x);
+        let dst = self.new_buffer(Shape::new(reduce::POSITION, a.shape.cols), x);
+        let kernel = Kernel::Routine { routine: Routine::Positions, args: smallvec![a] };
+        let found = (self.emit_to(dst, for_node, kernel), a);
+        self.positions_of.insert(x, found);
+        found
+    }
+
+    /// The entries of `a` where the columns of x are largest, and 0 elsewhere.
+    fn put_at_maxima(&mut self, a: View, x: NodeId, node: NodeId) -> View {
+        let (positions, _) = self.positions(x, node);
+        let args = smallvec![a, positions];
+        self.emit(node, a.shape, Kernel::Routine { routine: Routine::KeptAt, args })
     }
 
     /// All factors of a matrix in a column, shared by all that need one.
@@ -966,7 +1231,7 @@ impl<'g> Lowering<'g> {
             }
             (Op::ScaleBy, &[s, x]) if inside => {
                 let s = self.value(s);
-                let factor = self.operand(s.view.repeated(node.shape), pass);
+                let factor = self.operand(s.view.repeated(node.shape), None, pass);
                 let (d, x) = self.step(x, root, pass);
                 Step::Mul(s.alpha * d, factor, x)
             }
@@ -974,7 +1239,7 @@ impl<'g> Lowering<'g> {
                 let (v, x) = self.scales(id).unwrap_or((id, id));
                 let v = self.value(v);
                 let line = if x == a { v.view.transpose() } else { v.view };
-                let factor = self.operand(line.repeated(node.shape), pass);
+                let factor = self.operand(line.repeated(node.shape), None, pass);
                 let (d, x) = self.step(x, root, pass);
                 Step::Mul(v.alpha * d, factor, x)
             }
@@ -991,8 +1256,17 @@ impl<'g> Lowering<'g> {
                 Step::Zip(f, a, b)
             }
             _ => {
+                // Picked columns are read where they are.
+                if let Some((x, list)) = self.picked_columns(id)
+                    && self.values[id.index()].is_none()
+                {
+                    let Value { alpha, view } = self.value(x);
+                    if !view.transposed && view.repeat == Repeat::No {
+                        return (alpha, self.operand(view, Some(list), pass));
+                    }
+                }
                 let Value { alpha, view } = self.value(id);
-                return (alpha, self.operand(view, pass));
+                return (alpha, self.operand(view, None, pass));
             }
         };
         pass.steps.push((step, Some(id)));
@@ -1009,11 +1283,13 @@ impl<'g> Lowering<'g> {
         Arg::Step(pass.steps.len() - 1)
     }
 
-    fn operand(&mut self, view: View, pass: &mut Elementwise) -> Arg {
-        if let Some(known) = pass.operands.iter().position(|known| *known == view) {
+    fn operand(&mut self, view: View, pick: Option<Indices>, pass: &mut Elementwise) -> Arg {
+        let mut known = pass.operands.iter().zip(&pass.picks);
+        if let Some(known) = known.position(|known| known == (&view, &pick)) {
             return Arg::Operand(known);
         }
         pass.operands.push(view);
+        pass.picks.push(pick);
         Arg::Operand(pass.operands.len() - 1)
     }
 }

@@ -320,6 +320,15 @@ impl<T: Scalar> Machine<'_, T> {
                 self.pass(pass, *shape, instruction, sight, Target::Sum(&mut total), scratch)?;
                 to.matrix()[(0, 0)] = scaled(*alpha, total.value());
             }
+            Kernel::PutBackOf { pass, shape, rows, alpha, accumulate } => {
+                let mut dst = to.matrix();
+                if !accumulate {
+                    arrange::fill_with_zeros(dst.rb_mut());
+                }
+                let list = plan.graph.indices(*rows);
+                let target = Target::Columns { to: dst, list, alpha: T::from_f64(*alpha) };
+                self.pass(pass, *shape, instruction, sight, target, scratch)?;
+            }
             Kernel::AddIdentity { alpha, factor } => {
                 let factor = factor.as_ref().map_or(MatRef::from_ref(&self.one), see);
                 let mut dst = to.matrix();
@@ -347,6 +356,13 @@ impl<T: Scalar> Machine<'_, T> {
                 } else {
                     arrange::select(dst, a, rows, update);
                 }
+            }
+            Kernel::PutBack { a, at, alpha, around } => {
+                arrange::put(to.matrix(), see(a), *at, T::from_f64(*alpha), *around);
+            }
+            Kernel::Stack { parts, under } => {
+                let parts = parts.iter().map(|(part, alpha)| (see(part), T::from_f64(*alpha)));
+                arrange::stack(to.matrix(), parts, *under);
             }
             Kernel::Triangle { a, part, alpha } => {
                 arrange::triangle(to.matrix(), see(a), T::from_f64(*alpha), *part);
@@ -483,7 +499,7 @@ impl<T: Scalar> Machine<'_, T> {
         let dst = &self.plan.slots[instruction.dst];
         let inside = matches!(target, Target::Flat(_));
         let source = |view: &View| match view.place {
-            Place::Buffer(buffer) if inside && view.repeat == Repeat::No => {
+            Place::Buffer(buffer) if inside && view.repeat == Repeat::No && view.window.is_none() => {
                 let slot = &self.plan.slots[buffer];
                 let taken_over = sight.is_stored(slot) && slot.offset == dst.offset;
                 if taken_over { Source::Destination } else { sight.source(view) }
@@ -491,7 +507,12 @@ impl<T: Scalar> Machine<'_, T> {
             _ => sight.source(view),
         };
         let mut sources: Sources<'_, T> = Sources::new();
-        sources.extend(pass.operands.iter().map(source));
+        sources.extend(pass.operands.iter().zip(&pass.picks).map(|(view, pick)| match pick {
+            Some(list) => {
+                Source::Picked { from: sight.view(view), list: self.plan.graph.indices(*list), rows: false }
+            }
+            None => source(view),
+        }));
         let mut bad = None;
         let told = self.check_finite.then_some(&mut bad);
         if told.is_none() && self.divided {

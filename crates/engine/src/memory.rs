@@ -75,7 +75,7 @@ impl<T: Scalar> Memory<T> {
                     blocks = blocks.max(if divided { parallel::scratch::<T>(pass, shape) } else { one });
                     StackReq::EMPTY
                 }
-                Kernel::SumOf { pass, .. } => {
+                Kernel::SumOf { pass, .. } | Kernel::PutBackOf { pass, .. } => {
                     blocks = blocks.max(elementwise::scratch(pass));
                     StackReq::EMPTY
                 }

@@ -5,7 +5,7 @@ use crate::cost::Kind;
 use crate::failure::Failure;
 use crate::kernels::sylvester::{self, Equation};
 use crate::kernels::{
-    action, clusters, eigen, expm, logarithm, qr, real_eigen, reduce, sign, square_root, svd,
+    action, arrange, clusters, eigen, expm, logarithm, qr, real_eigen, reduce, sign, square_root, svd,
     symmetric_function, triangles,
 };
 use crate::{Scalar, kernels};
@@ -37,7 +37,12 @@ pub(crate) enum Routine {
         columns: u32,
     },
     ColMax,
-    ColArgmax,
+    /// Where the columns of a matrix are largest.
+    Positions,
+    /// The entries of a matrix there, in a row.
+    EntriesAt,
+    /// The entries of a matrix there, and 0 elsewhere.
+    KeptAt,
 }
 
 /// A decomposition whose factors are values of their own.
@@ -100,7 +105,6 @@ impl Routine {
             Op::MatrixFunction { function, .. } => Some(Routine::Function(function)),
             Op::ExpAction => Some(Routine::ExpAction),
             Op::ColMax => Some(Routine::ColMax),
-            Op::ColArgmax => Some(Routine::ColArgmax),
             Op::Sylvester => Some(Routine::Equation(Equation::Sylvester)),
             Op::Stein => Some(Routine::Equation(Equation::Stein)),
             Op::SquareRoot => Some(Routine::SquareRoot),
@@ -140,7 +144,9 @@ impl Routine {
             Routine::SymmetricFunction { order: 0, .. } => "function",
             Routine::SymmetricFunction { .. } => "derivative of a function",
             Routine::ColMax => "maximum",
-            Routine::ColArgmax => "argmax",
+            Routine::Positions => "argmax",
+            Routine::EntriesAt => "maximum",
+            Routine::KeptAt => "at maxima",
         }
     }
 
@@ -155,7 +161,8 @@ impl Routine {
             | Routine::PseudoInverse(_)
             | Routine::Polar(_)
             | Routine::Clusters(_) => Kind::Product,
-            Routine::ColMax | Routine::ColArgmax => Kind::Reduction,
+            Routine::ColMax | Routine::Positions => Kind::Reduction,
+            Routine::EntriesAt | Routine::KeptAt => Kind::Copy,
         }
     }
 
@@ -219,7 +226,8 @@ impl Routine {
                 let products = cube.saturating_mul(4 * (u64::from(order) + 1));
                 products.saturating_add(tuples.saturating_mul(u64::from(order) * u64::from(order)))
             }
-            Routine::ColMax | Routine::ColArgmax => rows.saturating_mul(cols),
+            Routine::ColMax | Routine::Positions => rows.saturating_mul(cols),
+            Routine::EntriesAt | Routine::KeptAt => 0,
         }
     }
 
@@ -248,9 +256,12 @@ impl Routine {
                 symmetric_function::scratch::<T>(n, order as usize)
             }
             Routine::Clusters(n) => clusters::clusters_scratch::<T>(n),
-            Routine::Polar(_) | Routine::Spectral(_) | Routine::ColMax | Routine::ColArgmax => {
-                StackReq::EMPTY
-            }
+            Routine::Polar(_)
+            | Routine::Spectral(_)
+            | Routine::ColMax
+            | Routine::Positions
+            | Routine::EntriesAt
+            | Routine::KeptAt => StackReq::EMPTY,
         }
     }
 
@@ -310,8 +321,16 @@ impl Routine {
                 reduce::col_max(dst, a);
                 Ok(())
             }
-            (Routine::ColArgmax, &[a]) => {
-                reduce::col_argmax(dst, a);
+            (Routine::Positions, &[a]) => {
+                reduce::positions(dst, a);
+                Ok(())
+            }
+            (Routine::EntriesAt, &[a, positions]) => {
+                reduce::entries_at(dst, a, positions);
+                Ok(())
+            }
+            (Routine::KeptAt, &[a, positions]) => {
+                arrange::kept_at(dst, a, positions);
                 Ok(())
             }
             // Every op has its arity.

@@ -177,6 +177,30 @@ fn a_plan_reads_like_a_worksheet() {
 }
 
 #[test]
+fn parts_are_read_where_they_are() {
+    let tape = Tape::new();
+    let (a, b) = (tape.input("A", (80, 60)), tape.input("B", (20, 30)));
+    let part = a.slice(20..40, 10..40);
+    let rows: Vec<usize> = (20..40).collect();
+    let outputs = [
+        part.t() * b,
+        part.inner(b),
+        tape.stack_rows(&[b, 2.0 * part, a.slice(.., ..30)]),
+        tape.selection(&rows, 80).t() * part,
+    ];
+    let plan = Program::<f64>::compile(&outputs).unwrap().plan();
+    assert_eq!(
+        column(&plan, |line| line.step().to_owned()),
+        [
+            "A[20..40, 10..40]ᵀ B",
+            "⟨A[20..40, 10..40], B⟩",
+            "[B; 2 A[20..40, 10..40]; A[.., 0..30]]",
+            "0 with A[20..40, 10..40] in [20..40, ..]",
+        ]
+    );
+}
+
+#[test]
 fn one_factorization_is_seen_to_serve_many() {
     let tape = Tape::new();
     let plan = Program::<f64>::compile(&gaussian_process(&tape)).unwrap().plan();
