@@ -1,6 +1,7 @@
 //! A plan that a person can read.
 
 use crate::cost::{self, Kind};
+use crate::kernels::arrange::Triangle;
 use crate::plan::{Buffer, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
 use crate::routine::Routine;
 use pullback_tape::{Literal, NodeId, Op, Shape};
@@ -476,15 +477,7 @@ impl<'p> Reader<'p> {
                     if *columns { format!("{} {part}", view(a)) } else { format!("{part} {}", view(a)) };
                 if *accumulate { added(before, *alpha, &product) } else { scaled(*alpha, &product) }
             }
-            Kernel::Triangle { a, part, alpha } => {
-                let name = if part.upper { "triu" } else { "tril" };
-                let offset = match (part.strict, part.upper) {
-                    (false, _) => "",
-                    (true, true) => ", 1",
-                    (true, false) => ", −1",
-                };
-                scaled(*alpha, &format!("{name}({}{offset})", view(a)))
-            }
+            Kernel::Triangle { a, part, alpha } => scaled(*alpha, &self::part(*part, &view(a))),
             Kernel::CumulativeSums { a, part, columns, alpha } => {
                 let ones = match (part.upper != *columns, part.strict) {
                     (false, false) => "𝟏[i ≥ j]",
@@ -507,26 +500,36 @@ impl<'p> Reader<'p> {
             }
             Kernel::LogSumExp { a } => format!("logsumexp({})", view(a)),
             Kernel::Softmax { a } => format!("softmax({})", view(a)),
-            Kernel::Factorize { a, alpha, which } => {
+            Kernel::TriangularProduct { lhs, rhs, parts, mirrored, alpha } => {
+                let product = format!("{} {}", view(lhs), view(rhs));
+                let part = scaled(*alpha, &part(parts.dst, &product));
+                if *mirrored { format!("{part}, both triangles") } else { part }
+            }
+            Kernel::Factorize { a, alpha, which, .. } => {
                 let method = match self.plan.factorizations[*which].method {
                     Method::Lu => "LU",
                     Method::Cholesky => "Cholesky",
                 };
                 format!("{method}({})", scaled(*alpha, &view(a)))
             }
-            Kernel::Solve { factors, transposed, .. } => {
-                format!("{}{} {before}", self.buffer(*factors), if *transposed { "⁻ᵀ" } else { "⁻¹" })
+            Kernel::Solve { factors, transposed, turned, .. } => {
+                let inverse = if transposed != turned { "⁻ᵀ" } else { "⁻¹" };
+                let inverse = format!("{}{inverse}", self.buffer(*factors));
+                if *turned { format!("{before} {inverse}") } else { format!("{inverse} {before}") }
             }
-            Kernel::TriangularSolve { a, upper, unit } => {
+            Kernel::TriangularSolve { a, upper, unit, turned } => {
                 let triangle = match (upper, unit) {
                     (false, false) => format!("tril({})", view(a)),
                     (true, false) => format!("triu({})", view(a)),
                     (false, true) => format!("(I + tril({}, −1))", view(a)),
                     (true, true) => format!("(I + triu({}, 1))", view(a)),
                 };
-                format!("{triangle}⁻¹ {before}")
+                if *turned {
+                    format!("{before} {triangle}⁻ᵀ")
+                } else {
+                    format!("{triangle}⁻¹ {before}")
+                }
             }
-            Kernel::LowerFactor { factors, .. } => format!("L of {}", self.buffer(*factors)),
             Kernel::Inverse { factors, .. } => format!("{}⁻¹", self.buffer(*factors)),
             Kernel::DefiniteInverse { factors, alpha, accumulate, .. } => {
                 let inverse = format!("{}⁻¹", self.buffer(*factors));
@@ -583,6 +586,7 @@ impl<'p> Reader<'p> {
         match &instruction.kernel {
             Kernel::MatMul { alpha, .. }
             | Kernel::SymmetricProduct { alpha, .. }
+            | Kernel::TriangularProduct { alpha, .. }
             | Kernel::DefiniteInverse { alpha, .. }
             | Kernel::Mirror { update: Some((alpha, _)) }
             | Kernel::Diagonal { alpha, .. }
@@ -614,7 +618,18 @@ impl<'p> Reader<'p> {
 }
 
 fn is_factorization(instruction: &Instruction) -> bool {
-    matches!(instruction.kernel, Kernel::Factorize { .. })
+    matches!(instruction.kernel, Kernel::Factorize { lower: false, .. })
+}
+
+/// `tril(x)` and its like.
+fn part(part: Triangle, x: &str) -> String {
+    let name = if part.upper { "triu" } else { "tril" };
+    let offset = match (part.strict, part.upper) {
+        (false, _) => "",
+        (true, true) => ", 1",
+        (true, false) => ", −1",
+    };
+    format!("{name}({x}{offset})")
 }
 
 /// `c x`

@@ -11,16 +11,17 @@ use faer::mat::AsMatMut;
 use faer::prelude::ReborrowMut;
 use faer::{ColMut, MatMut, MatRef, Par};
 
-pub(crate) fn eigen_scratch<T: Scalar>(n: usize) -> StackReq {
+pub(crate) fn eigen_scratch<T: Scalar>(n: usize, vectors: bool) -> StackReq {
     if n == 0 {
         return StackReq::EMPTY;
     }
-    let evd = evd::self_adjoint_evd_scratch::<T>(n, ComputeEigenvectors::Yes, Par::Seq, Default::default());
+    let vectors = if vectors { ComputeEigenvectors::Yes } else { ComputeEigenvectors::No };
+    let evd = evd::self_adjoint_evd_scratch::<T>(n, vectors, Par::Seq, Default::default());
     temp_mat_scratch::<T>(n, n).and(evd)
 }
 
-/// The eigenvalues of `a`, ascending, and behind them the eigenvectors, of which the entry of the largest size is positive.
-/// The lower triangle is read.
+/// The eigenvalues of `a`, ascending, and behind them, if there is room, the eigenvectors, of which the entry of the largest
+/// size is positive. The lower triangle is read.
 pub(crate) fn eigen<T: Scalar>(
     mut dst: MatMut<'_, T>,
     a: MatRef<'_, T>,
@@ -35,10 +36,10 @@ pub(crate) fn eigen<T: Scalar>(
         numbers.fill(T::from_f64(f64::NAN));
         return Ok(());
     }
-    let mut vectors = MatMut::from_column_major_slice_mut(vectors, n, n);
+    let mut vectors = (!vectors.is_empty()).then(|| MatMut::from_column_major_slice_mut(vectors, n, n));
     let mut decompose = |a: MatRef<'_, T>, stack: &mut MemStack| {
         let spectrum = DiagMut::from(ColMut::from_slice_mut(&mut *values).as_diagonal_mut());
-        let (u, params) = (Some(vectors.rb_mut()), Default::default());
+        let (u, params) = (vectors.as_mut().map(|vectors| vectors.rb_mut()), Default::default());
         let result = evd::self_adjoint_evd(a, spectrum, u, Par::Seq, stack, params);
         registers::release();
         result
@@ -55,13 +56,16 @@ pub(crate) fn eigen<T: Scalar>(
         }
         decompose(scaled.rb_mut().as_ref(), stack).map_err(|_| Failure::NoConvergence)?;
         values.iter_mut().for_each(|value| *value *= largest);
-        for j in 0..n {
-            for i in 0..n / 2 {
-                let (x, y) = (vectors[(i, j)], vectors[(n - 1 - i, j)]);
-                (vectors[(i, j)], vectors[(n - 1 - i, j)]) = (y, x);
+        if let Some(vectors) = &mut vectors {
+            for j in 0..n {
+                for i in 0..n / 2 {
+                    let (x, y) = (vectors[(i, j)], vectors[(n - 1 - i, j)]);
+                    (vectors[(i, j)], vectors[(n - 1 - i, j)]) = (y, x);
+                }
             }
         }
     }
+    let Some(mut vectors) = vectors else { return Ok(()) };
     for j in 0..n {
         if is_turned(vectors.rb_mut().as_ref(), j) {
             vectors.rb_mut().col_mut(j).iter_mut().for_each(|x| *x = -*x);

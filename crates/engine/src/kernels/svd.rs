@@ -13,19 +13,19 @@ use faer::mat::AsMatMut;
 use faer::prelude::{Reborrow, ReborrowMut};
 use faer::{Accum, ColMut, MatMut, MatRef, Par};
 
-pub(crate) fn svd_scratch<T: Scalar>(m: usize, n: usize) -> StackReq {
+pub(crate) fn svd_scratch<T: Scalar>(m: usize, n: usize, vectors: bool) -> StackReq {
     if m.min(n) == 0 {
         return StackReq::EMPTY;
     }
     let of = |m, n| {
-        let thin = ComputeSvdVectors::Thin;
-        svd::svd_scratch::<T>(m, n, thin, thin, Par::Seq, Default::default())
+        let vectors = if vectors { ComputeSvdVectors::Thin } else { ComputeSvdVectors::No };
+        svd::svd_scratch::<T>(m, n, vectors, vectors, Par::Seq, Default::default())
     };
     temp_mat_scratch::<T>(n, m).and(of(m, n).or(of(n, m)))
 }
 
-/// The singular values of an m×n matrix, descending, behind them the left singular vectors, of which the entry of the
-/// largest size is positive, and behind those the right ones.
+/// The singular values of an m×n matrix, descending, and, if there is room, behind them the left singular vectors, of which
+/// the entry of the largest size is positive, and behind those the right ones.
 pub(crate) fn svd<T: Scalar>(
     mut dst: MatMut<'_, T>,
     a: MatRef<'_, T>,
@@ -41,16 +41,22 @@ pub(crate) fn svd<T: Scalar>(
         return Ok(());
     }
     let (values, vectors) = numbers.split_at_mut(k);
-    let (left, right) = vectors.split_at_mut(m * k);
-    let mut u = MatMut::from_column_major_slice_mut(left, m, k);
-    let mut v = MatMut::from_column_major_slice_mut(right, n, k);
-    let mut decompose = |a: MatRef<'_, T>, u: MatMut<'_, T>, v: MatMut<'_, T>, stack: &mut MemStack| {
+    let mut vectors = (!vectors.is_empty()).then(|| {
+        let (left, right) = vectors.split_at_mut(m * k);
+        let left = MatMut::from_column_major_slice_mut(left, m, k);
+        (left, MatMut::from_column_major_slice_mut(right, n, k))
+    });
+    let mut decompose = |a: MatRef<'_, T>, turned: bool, stack: &mut MemStack| {
         let spectrum = DiagMut::from(ColMut::from_slice_mut(&mut *values).as_diagonal_mut());
-        let result = svd::svd(a, spectrum, Some(u), Some(v), Par::Seq, stack, Default::default());
+        let (mut u, mut v) = vectors.as_mut().map(|(u, v)| (u.rb_mut(), v.rb_mut())).unzip();
+        if turned {
+            (u, v) = (v, u);
+        }
+        let result = svd::svd(a, spectrum, u, v, Par::Seq, stack, Default::default());
         registers::release();
         result
     };
-    if !is_usual(largest) || decompose(a, u.rb_mut(), v.rb_mut(), stack).is_err() {
+    if !is_usual(largest) || decompose(a, false, stack).is_err() {
         // Once more: transposed, with entries of the order of 1 and the rows in reverse.
         let (mut scaled, stack) = temp_mat_zeroed::<T, _, _>(n, m, stack);
         let mut scaled = scaled.as_mat_mut();
@@ -59,16 +65,18 @@ pub(crate) fn svd<T: Scalar>(
                 scaled[(i, j)] = a[(m - 1 - j, i)] / largest;
             }
         }
-        let turned = decompose(scaled.rb_mut().as_ref(), v.rb_mut(), u.rb_mut(), stack);
-        turned.map_err(|_| Failure::NoConvergence)?;
+        decompose(scaled.rb_mut().as_ref(), true, stack).map_err(|_| Failure::NoConvergence)?;
         values.iter_mut().for_each(|value| *value *= largest);
-        for j in 0..k {
-            for i in 0..m / 2 {
-                let (x, y) = (u[(i, j)], u[(m - 1 - i, j)]);
-                (u[(i, j)], u[(m - 1 - i, j)]) = (y, x);
+        if let Some((u, _)) = &mut vectors {
+            for j in 0..k {
+                for i in 0..m / 2 {
+                    let (x, y) = (u[(i, j)], u[(m - 1 - i, j)]);
+                    (u[(i, j)], u[(m - 1 - i, j)]) = (y, x);
+                }
             }
         }
     }
+    let Some((mut u, mut v)) = vectors else { return Ok(()) };
     for j in 0..k {
         if is_turned(u.rb_mut().as_ref(), j) {
             u.rb_mut().col_mut(j).iter_mut().for_each(|x| *x = -*x);
