@@ -152,6 +152,9 @@ fn gradients_of_factors_do_nothing_else() {
         let count = |name| kernels.iter().filter(|kernel| *kernel == name).count();
         assert_eq!((count("QR"), count("least squares")), (1, 3), "{kernels:?}");
     }
+    let tape = Tape::new();
+    let a = tape.input("A", (40, 40));
+    assert_eq!(gradient_of(&tape, a.t() * a, &[a]), ["product", "inner product"]);
 }
 
 #[test]
