@@ -1,6 +1,7 @@
 //! Eigenvalues and eigenvectors of symmetric matrices.
 
 use super::registers;
+use super::vector::{self, Loop};
 use crate::Scalar;
 use crate::failure::Failure;
 use faer::diag::DiagMut;
@@ -10,6 +11,9 @@ use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
 use faer::mat::AsMatMut;
 use faer::prelude::ReborrowMut;
 use faer::{ColMut, MatMut, MatRef, Par};
+
+/// Numbers that are compared at a time.
+const LANES: usize = 8;
 
 pub(crate) fn eigen_scratch<T: Scalar>(n: usize, vectors: bool) -> StackReq {
     if n == 0 {
@@ -84,19 +88,44 @@ pub(crate) fn numbers<'a, T: Scalar>(column: &'a mut MatMut<'_, T>) -> Option<&'
 
 /// The largest size of an entry; NaN or infinite if there is such an entry.
 pub(crate) fn largest<T: Scalar>(a: MatRef<'_, T>) -> T {
-    let mut largest = T::default();
-    for j in 0..a.ncols() {
-        for i in 0..a.nrows() {
-            let x = a[(i, j)].abs();
-            if x > largest || !x.is_finite() {
-                largest = x;
+    let by_rows = a.row_stride() != 1 && a.col_stride() == 1;
+    vector::run(Largest(if by_rows { a.transpose() } else { a }))
+}
+
+/// See [`largest`].
+struct Largest<'a, T>(MatRef<'a, T>);
+
+impl<T: Scalar> Loop for Largest<'_, T> {
+    type Output = T;
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) -> T {
+        let zero = T::default();
+        // What is not finite leaves a NaN in the second numbers.
+        let (mut most, mut bad) = ([zero; LANES], [zero; LANES]);
+        let step = |most: &mut T, bad: &mut T, x: T| {
+            let x = x.abs();
+            *most = if x > *most { x } else { *most };
+            *bad += zero * x;
+        };
+        for column in self.0.col_iter() {
+            let Some(contiguous) = column.try_as_col_major() else {
+                column.iter().for_each(|&x| step(&mut most[0], &mut bad[0], x));
+                continue;
+            };
+            let (blocks, rest) = contiguous.as_slice().as_chunks::<LANES>();
+            for block in blocks {
+                for ((most, bad), &x) in most.iter_mut().zip(&mut bad).zip(block) {
+                    step(most, bad, x);
+                }
             }
-            if !largest.is_finite() {
-                return largest;
-            }
+            rest.iter().for_each(|&x| step(&mut most[0], &mut bad[0], x));
         }
+        let largest =
+            most.into_iter().fold(zero, |largest, most| if most > largest { most } else { largest });
+        let bad = bad.into_iter().fold(zero, |sum, bad| sum + bad);
+        if bad == zero || !largest.is_finite() { largest } else { bad }
     }
-    largest
 }
 
 /// Whether squares of numbers of this size, and of rounding errors of them, are neither too large nor too small.

@@ -4,6 +4,7 @@
 //! least squares only apply it.
 
 use super::eigen::{largest, numbers};
+use super::reduce::sum_of_sizes;
 use super::{factor, registers, transpose};
 use crate::Scalar;
 use crate::failure::Failure;
@@ -74,6 +75,10 @@ pub(crate) fn qr<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>, stack: &mu
         // What faer leaves out as dependent.
         let suspicious = T::from_f64(16.0 * (m - j) as f64) * T::EPSILON;
         let column = packed.rb().col(j).subrows(0, j + 1);
+        let bound = column.try_as_col_major().map(|column| suspicious * sum_of_sizes(column.as_slice()));
+        if bound.is_some_and(|bound| packed[(j, j)].abs() > bound) {
+            continue;
+        }
         let size = column.iter().fold(zero, |max, x| if x.abs() > max { x.abs() } else { max });
         let squares = column.iter().fold(zero, |sum, &x| {
             let part = if size > zero { x / size } else { zero };
