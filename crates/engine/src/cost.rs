@@ -3,6 +3,7 @@
 //! All that a listing says about a kernel in general stands in this file, in exhaustive matches: a new kernel does
 //! not compile until it has a kind, a name, flops and traffic.
 
+use crate::kernels::arrange::Triangle;
 use crate::plan::{
     Around, Buffer, Factorization, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View,
 };
@@ -17,7 +18,7 @@ use smallvec::SmallVec;
 /// | kernel | flops |
 /// |---|---|
 /// | product of an m×k and a k×n, added or not | `2mkn` |
-/// | triangle of a symmetric n×n product of an n×k and a k×n | `n(n + 1)k` |
+/// | triangle of an n×n product of an n×k and a k×n | `n(n + 1)k`; a third of that if a factor is the other triangle |
 /// | elementwise pass over m×n | `mn` for each of its operations; a function counts as one, coefficients are free |
 /// | sum of an elementwise pass over m×n, or of groups of its columns | `mn` more |
 /// | copy of m×n | `mn` if there is a coefficient, else 0 |
@@ -32,7 +33,6 @@ use smallvec::SmallVec;
 /// | LU, Cholesky factorization of n×n | `2/3 n³`, `1/3 n³` |
 /// | solve with factors of n×n, n×k on the right | `2n²k` |
 /// | triangular solve with n×n, n×k on the right | `n²k` |
-/// | Cholesky's factor of n×n from packed factors | 0 |
 /// | inverse from LU, triangle of an inverse from Cholesky factors of n×n | `4/3 n³`, `2/3 n³` |
 /// | determinant, log-determinant from factors of n×n | `n`, `2n` |
 /// | eigenvalues and vectors of a symmetric n×n | `9n³` |
@@ -118,7 +118,9 @@ fn triangle(shape: Shape) -> u64 {
 
 pub(crate) fn kind(kernel: &Kernel) -> Kind {
     match kernel {
-        Kernel::MatMul { .. } | Kernel::SymmetricProduct { .. } => Kind::Product,
+        Kernel::MatMul { .. } | Kernel::SymmetricProduct { .. } | Kernel::TriangularProduct { .. } => {
+            Kind::Product
+        }
         Kernel::Elementwise(_) | Kernel::PutBackOf { .. } | Kernel::Softmax { .. } => Kind::Elementwise,
         Kernel::Inner { .. }
         | Kernel::SumOf { .. }
@@ -143,7 +145,6 @@ pub(crate) fn kind(kernel: &Kernel) -> Kind {
         | Kernel::PutBack { .. }
         | Kernel::Stack { .. }
         | Kernel::Triangle { .. }
-        | Kernel::LowerFactor { .. }
         | Kernel::Reshape { .. }
         | Kernel::Mirror { update: None } => Kind::Copy,
         Kernel::Mirror { update: Some(_) } => Kind::Product,
@@ -158,6 +159,7 @@ pub(crate) fn name(kernel: &Kernel) -> &'static str {
         Kernel::MatMul { accumulate: true, .. } => "product, added",
         Kernel::SymmetricProduct { accumulate: false, .. } => "symmetric product",
         Kernel::SymmetricProduct { accumulate: true, .. } => "symmetric, added",
+        Kernel::TriangularProduct { .. } => "triangle of product",
         Kernel::Elementwise(_) => "pass",
         Kernel::Diagonal { .. } => "diagonal",
         Kernel::Select { accumulate: false, .. } => "selection",
@@ -183,7 +185,6 @@ pub(crate) fn name(kernel: &Kernel) -> &'static str {
         Kernel::Factorize { .. } => "factorization",
         Kernel::Solve { .. } => "solve",
         Kernel::TriangularSolve { .. } => "triangular solve",
-        Kernel::LowerFactor { .. } => "factor",
         Kernel::Inverse { .. } | Kernel::DefiniteInverse { accumulate: false, .. } => "inverse",
         Kernel::DefiniteInverse { accumulate: true, .. } => "inverse, added",
         Kernel::Det { .. } => "determinant",
@@ -212,6 +213,12 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
         Kernel::SymmetricProduct { lhs, .. } => {
             let a = sizes.view(lhs);
             times([a.rows, a.rows + 1, a.cols])
+        }
+        Kernel::TriangularProduct { lhs, parts, .. } => {
+            let a = sizes.view(lhs);
+            let all = times([a.rows, a.rows + 1, a.cols]);
+            let is_other = |part: Option<Triangle>| part.is_some_and(|part| part.upper != parts.dst.upper);
+            if parts.factors.into_iter().any(is_other) { all / 3 } else { all }
         }
         Kernel::Diagonal { alpha, .. } => {
             if *alpha == 1.0 {
@@ -274,15 +281,14 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
             let n = sizes.buffer(*factors).rows;
             times([2, n, n, n]) / 3
         }
-        Kernel::Solve { factors, .. } => {
-            let (n, k) = (sizes.buffer(*factors).rows, result().cols);
-            times([2, n, n, k])
+        Kernel::Solve { factors, turned, .. } => {
+            let n = sizes.buffer(*factors).rows;
+            times([2, n, n, if *turned { result().rows } else { result().cols }])
         }
-        Kernel::TriangularSolve { .. } => {
-            let Shape { rows, cols } = result();
+        Kernel::TriangularSolve { turned, .. } => {
+            let Shape { rows, cols } = if *turned { result().transposed() } else { result() };
             times([rows, rows, cols])
         }
-        Kernel::LowerFactor { .. } => 0,
         // What is more, if a pivot vanishes, is not foreseen.
         Kernel::Inverse { factors, .. } | Kernel::Adjugate { factors, .. } => {
             let n = sizes.buffer(*factors).rows;
@@ -320,6 +326,7 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
         | Kernel::PutBack { around: Around::Zeros, .. }
         | Kernel::Stack { .. }
         | Kernel::PutBackOf { accumulate: false, .. }
+        | Kernel::TriangularProduct { .. }
         | Kernel::Select { accumulate: false, .. }
         | Kernel::Triangle { .. }
         | Kernel::CumulativeSums { .. }
@@ -342,7 +349,6 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
         Kernel::Solve { factors, .. } => (of(*factors).saturating_add(entries(result)), entries(result)),
         // Half of the matrix is an operand too many.
         Kernel::TriangularSolve { .. } => (entries(result), entries(result)),
-        Kernel::LowerFactor { .. } => (triangle(result), entries(result)),
         Kernel::Inverse { factors, .. } | Kernel::Adjugate { factors, .. } => (of(*factors), entries(result)),
         Kernel::DefiniteInverse { accumulate, .. } => {
             let before = if *accumulate { 2 } else { 1 };

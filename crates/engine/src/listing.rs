@@ -1,6 +1,7 @@
 //! A plan that a person can read.
 
 use crate::cost::{self, Kind};
+use crate::kernels::arrange::Triangle;
 use crate::plan::{Around, Buffer, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
 use crate::routine::Routine;
 use pullback_tape::{Literal, NodeId, Op, Shape};
@@ -506,15 +507,7 @@ impl<'p> Reader<'p> {
                 let parts: Vec<_> = parts.iter().map(|(part, alpha)| scaled(*alpha, &view(part))).collect();
                 format!("[{}]", parts.join(if *under { "; " } else { ", " }))
             }
-            Kernel::Triangle { a, part, alpha } => {
-                let name = if part.upper { "triu" } else { "tril" };
-                let offset = match (part.strict, part.upper) {
-                    (false, _) => "",
-                    (true, true) => ", 1",
-                    (true, false) => ", −1",
-                };
-                scaled(*alpha, &format!("{name}({}{offset})", view(a)))
-            }
+            Kernel::Triangle { a, part, alpha } => scaled(*alpha, &triangle_of(*part, &view(a))),
             Kernel::CumulativeSums { a, part, columns, alpha } => {
                 let ones = match (part.upper != *columns, part.strict) {
                     (false, false) => "𝟏[i ≥ j]",
@@ -537,26 +530,36 @@ impl<'p> Reader<'p> {
             }
             Kernel::LogSumExp { a } => format!("logsumexp({})", view(a)),
             Kernel::Softmax { a } => format!("softmax({})", view(a)),
-            Kernel::Factorize { a, alpha, which } => {
+            Kernel::TriangularProduct { lhs, rhs, parts, mirrored, alpha } => {
+                let product = format!("{} {}", view(lhs), view(rhs));
+                let part = scaled(*alpha, &triangle_of(parts.dst, &product));
+                if *mirrored { format!("{part}, both triangles") } else { part }
+            }
+            Kernel::Factorize { a, alpha, which, .. } => {
                 let method = match self.plan.factorizations[*which].method {
                     Method::Lu => "LU",
                     Method::Cholesky => "Cholesky",
                 };
                 format!("{method}({})", scaled(*alpha, &view(a)))
             }
-            Kernel::Solve { factors, transposed, .. } => {
-                format!("{}{} {before}", self.buffer(*factors), if *transposed { "⁻ᵀ" } else { "⁻¹" })
+            Kernel::Solve { factors, transposed, turned, .. } => {
+                let inverse = if transposed != turned { "⁻ᵀ" } else { "⁻¹" };
+                let inverse = format!("{}{inverse}", self.buffer(*factors));
+                if *turned { format!("{before} {inverse}") } else { format!("{inverse} {before}") }
             }
-            Kernel::TriangularSolve { a, upper, unit } => {
+            Kernel::TriangularSolve { a, upper, unit, turned } => {
                 let triangle = match (upper, unit) {
                     (false, false) => format!("tril({})", view(a)),
                     (true, false) => format!("triu({})", view(a)),
                     (false, true) => format!("(I + tril({}, −1))", view(a)),
                     (true, true) => format!("(I + triu({}, 1))", view(a)),
                 };
-                format!("{triangle}⁻¹ {before}")
+                if *turned {
+                    format!("{before} {triangle}⁻ᵀ")
+                } else {
+                    format!("{triangle}⁻¹ {before}")
+                }
             }
-            Kernel::LowerFactor { factors, .. } => format!("L of {}", self.buffer(*factors)),
             Kernel::Inverse { factors, .. } => format!("{}⁻¹", self.buffer(*factors)),
             Kernel::DefiniteInverse { factors, alpha, accumulate, .. } => {
                 let inverse = format!("{}⁻¹", self.buffer(*factors));
@@ -617,6 +620,7 @@ impl<'p> Reader<'p> {
         match &instruction.kernel {
             Kernel::MatMul { alpha, .. }
             | Kernel::SymmetricProduct { alpha, .. }
+            | Kernel::TriangularProduct { alpha, .. }
             | Kernel::DefiniteInverse { alpha, .. }
             | Kernel::Mirror { update: Some((alpha, _)) }
             | Kernel::Diagonal { alpha, .. }
@@ -651,7 +655,7 @@ impl<'p> Reader<'p> {
 /// Whether an instruction computes something else than the value of its node.
 fn is_on_the_way(instruction: &Instruction) -> bool {
     let routine = |kernel: &Kernel| matches!(kernel, Kernel::Routine { routine: Routine::Positions, .. });
-    matches!(instruction.kernel, Kernel::Factorize { .. }) || routine(&instruction.kernel)
+    matches!(instruction.kernel, Kernel::Factorize { lower: false, .. }) || routine(&instruction.kernel)
 }
 
 /// The part of a matrix that begins in this row and this column: `[2..4, ..]`.
@@ -663,6 +667,17 @@ fn part(start: [usize; 2], part: Shape, whole: Shape) -> String {
     };
     let [i, j] = start;
     format!("[{}, {}]", range(i, part.rows, whole.rows), range(j, part.cols, whole.cols))
+}
+
+/// `tril(x)` and its like.
+fn triangle_of(part: Triangle, x: &str) -> String {
+    let name = if part.upper { "triu" } else { "tril" };
+    let offset = match (part.strict, part.upper) {
+        (false, _) => "",
+        (true, true) => ", 1",
+        (true, false) => ", −1",
+    };
+    format!("{name}({x}{offset})")
 }
 
 /// `c x`

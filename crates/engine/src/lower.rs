@@ -8,6 +8,7 @@
 use crate::Error;
 use crate::brief::Stretches;
 use crate::kernels::arrange::Triangle;
+use crate::kernels::triangular::Parts;
 use crate::kernels::{reduce, small};
 use crate::plan::{
     Arg, Around, Buffer, Elementwise, Factorization, Group, Input, Instruction, Kernel, Method, Place, Plan,
@@ -15,9 +16,9 @@ use crate::plan::{
 };
 use crate::routine::{Decomposition, Routine};
 use crate::{homes, parallel, recompute};
-use pullback_tape::{Graph, Indices, Node, NodeId, Op, Shape, Structure};
+use pullback_tape::{Factor, Graph, Indices, Node, NodeId, Op, Shape, Structure};
 use smallvec::{SmallVec, smallvec};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// One elementwise pass has at most so many operations, which also bounds the recursion.
 const LONGEST_CHAIN: u32 = 12;
@@ -90,6 +91,12 @@ struct Lowering<'g> {
     /// Whether somebody asks where the columns of a node are largest, and the answers, with what they are about.
     is_argmax_of: Vec<bool>,
     positions_of: HashMap<NodeId, (View, View)>,
+    /// The matrices of which vectors of a decomposition are needed, not only values.
+    vectors: HashSet<(NodeId, Decomposition)>,
+    /// The products of which a multiple is an output, and others need them too: by which power of two they are multiplied.
+    multiples: HashMap<NodeId, (f64, NodeId)>,
+    /// The nodes that are Cholesky's factors, by their matrices.
+    triangles: HashMap<NodeId, NodeId>,
 }
 
 pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Result<Plan, Error> {
@@ -113,6 +120,18 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Resu
         decompositions: HashMap::new(),
         is_argmax_of: vec![false; graph.nodes().len()],
         positions_of: HashMap::new(),
+        vectors: graph.nodes().iter().filter_map(|node| vectors(&graph, node)).collect(),
+        multiples: {
+            let multiple = |&id: &NodeId| match (graph.node(id).op, &graph.node(id).args[..]) {
+                (Op::Scale(c), &[x]) if is_power_of_two(c.value()) => Some((x, (c.value(), id))),
+                _ => None,
+            };
+            graph.outputs().iter().filter_map(multiple).collect()
+        },
+        triangles: {
+            let factors = graph.iter().filter(|(_, node)| node.op == Op::Cholesky);
+            factors.filter_map(|(id, node)| Some((*node.args.first()?, id))).collect()
+        },
     };
     for node in graph.nodes() {
         if let (Op::ColArgmax, &[x]) = (node.op, &node.args[..]) {
@@ -191,6 +210,27 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Resu
     })
 }
 
+/// Whether multiplying by a number and dividing by it again changes nothing.
+fn is_power_of_two(x: f64) -> bool {
+    // Neither is subnormal.
+    let usual = (1e-30..1e30).contains(&x.abs());
+    usual && x.abs().log2().fract() == 0.0
+}
+
+/// The matrix and the decomposition of which a node needs vectors.
+fn vectors(graph: &Graph, node: &Node) -> Option<(NodeId, Decomposition)> {
+    let &matrix = node.args.first()?;
+    match node.op {
+        Op::SymmetricFunction { .. } => Some((matrix, Decomposition::Eigen)),
+        Op::Factor(factor) => {
+            let shape = graph.node(matrix).shape;
+            let (decomposition, start) = Decomposition::of(factor, shape);
+            (start > 0 || Routine::of_factors(factor, shape).is_some()).then_some((matrix, decomposition))
+        }
+        _ => None,
+    }
+}
+
 /// Lets inner products of matrices that are stored in different orders read one of them from its copy, if that is an
 /// output: copies to the caller's matrices are often made across storage orders, and then the orders agree.
 fn read_copies(code: &mut [Instruction], outputs: &[View]) {
@@ -264,7 +304,7 @@ impl<'g> Lowering<'g> {
                 // Of a matrix that is factorized nothing but the factors is read.
                 let factorized = match node.op {
                     Op::Inverse | Op::Cholesky | Op::Factor(_) | Op::Det | Op::LogDet => true,
-                    Op::Solve | Op::SymmetricFunction { .. } => slot == 0,
+                    Op::Solve | Op::LeastSquares | Op::SymmetricFunction { .. } => slot == 0,
                     _ => false,
                 };
                 self.runs_read[arg.index()] |= passes_on || !self.constant[id.index()] && !factorized;
@@ -287,6 +327,23 @@ impl<'g> Lowering<'g> {
                 Op::Hadamard if self.is_masked(id) => false,
                 op => op.is_elementwise() || op == Op::ScaleBy || self.scales(id).is_some(),
             };
+            if let Some((_, x)) = self.mirrored(id) {
+                for &arg in &node.args {
+                    let (triangle, _) = self.under_transpose(arg);
+                    self.deferred[arg.index()] = true;
+                    self.deferred[triangle.index()] = true;
+                }
+                let same_time = self.constant[x.index()] == self.constant[id.index()];
+                self.deferred[x.index()] = same_time && self.uses[x.index()] == 2 && self.has_triangle(x);
+                continue;
+            }
+            if let Some((_, x)) = self.masks(id)
+                && self.can_defer(x, id)
+                && self.has_triangle(x)
+            {
+                self.deferred[x.index()] = true;
+                continue;
+            }
             let summed = self.summed(id);
             for &arg in &node.args {
                 // A square of a sum's terms is one argument twice.
@@ -319,8 +376,15 @@ impl<'g> Lowering<'g> {
                     continue;
                 }
                 let scale = matches!(node.op, Op::Scale(_));
-                let scaled = scale && self.is_reduction(arg);
-                if (sum_of_products || scale) && self.term(arg, id).is_some() || scaled && !inlined {
+                let passes_on = scale || node.op == Op::Transpose;
+                let halved = self.masks(arg).is_some() || self.mirrored(arg).is_some();
+                let scaled = scale && (self.is_reduction(arg) || halved);
+                let added = if sum_of_products || inlined && passes_on {
+                    self.addend(arg, id).or_else(|| self.term(arg, id)).is_some()
+                } else {
+                    scale && self.term(arg, id).is_some()
+                };
+                if added || scaled && !inlined {
                     self.deferred[arg.index()] = true;
                     continue;
                 }
@@ -348,13 +412,13 @@ impl<'g> Lowering<'g> {
     /// Whether a node is a sum to which a product, or a multiple of the identity, can be added in place.
     fn is_sum_of_products(&self, id: NodeId) -> bool {
         let node = self.node(id);
-        let in_place = |&arg: &NodeId| self.term(arg, id).is_some() || self.identity(arg).is_some();
+        let in_place = |&arg: &NodeId| self.addend(arg, id).is_some() || self.identity(arg).is_some();
         node.op == Op::Add && node.args.iter().any(in_place)
     }
 
     /// How many operands of a sum cannot be added in place.
     fn plain(&self, sum: NodeId) -> usize {
-        let in_place = |&arg: &NodeId| self.term(arg, sum).is_some() || self.identity(arg).is_some();
+        let in_place = |&arg: &NodeId| self.addend(arg, sum).is_some() || self.identity(arg).is_some();
         self.node(sum).args.iter().filter(|arg| !in_place(arg)).count()
     }
 
@@ -369,7 +433,7 @@ impl<'g> Lowering<'g> {
         let identity = node.op == Op::Add && node.args.iter().any(|&arg| self.identity(arg).is_some());
         let product = matches!(node.op, Op::Scale(_)) && self.term(id, id).is_some();
         let entrywise = node.op.is_elementwise() || node.op == Op::ScaleBy || self.scales(id).is_some();
-        entrywise && !identity && !product && !self.is_masked(id)
+        entrywise && !identity && !product && !self.is_masked(id) && self.mirrored(id).is_none()
     }
 
     /// What is known of a node that is a selection or a triangle of ones, or the transpose of one.
@@ -423,6 +487,45 @@ impl<'g> Lowering<'g> {
     /// Whether most entries of an entrywise product are 0 and need not be computed.
     fn is_masked(&self, id: NodeId) -> bool {
         self.masks(id).is_some() || self.at_maxima(id).is_some()
+    }
+
+    /// A triangle and the matrix it belongs to, if a node is the sum of this triangle and, strictly above or below the diagonal,
+    /// its mirror image: `tril(A) + tril(A, −1)ᵀ`, of which nobody needs the terms.
+    fn mirrored(&self, id: NodeId) -> Option<(Triangle, NodeId)> {
+        let node = self.node(id);
+        let (Op::Add, &[a, b]) = (node.op, &node.args[..]) else { return None };
+        let term = |id: NodeId| {
+            let (x, transposed) = self.under_transpose(id);
+            let (part, matrix) = self.masks(x)?;
+            let alone = self.can_defer(id, a) && self.can_defer(x, a);
+            alone.then_some((part, matrix, transposed))
+        };
+        let ((p, x, x_turned), (q, y, y_turned)) = (term(a)?, term(b)?);
+        let halves = p.upper == q.upper && p.strict != q.strict && x_turned != y_turned;
+        let same_time = self.constant[a.index()] == self.constant[id.index()];
+        (x == y && halves && same_time).then_some((Triangle { strict: false, ..p }, x))
+    }
+
+    /// Whether a node is a product of which a triangle takes less time than the whole.
+    fn has_triangle(&self, id: NodeId) -> bool {
+        let node = self.node(id);
+        let (Op::MatMul, &[a, b]) = (node.op, &node.args[..]) else { return false };
+        let other = |id| matches!(self.node(id).op, Op::Ones | Op::Diag) || self.pattern(id).is_some();
+        let large = node.shape.rows >= FROM_SYMMETRIC && self.node(a).shape.cols >= DEEP;
+        node.shape.is_square() && large && !other(a) && !other(b)
+    }
+
+    /// The triangle outside of which a matrix is known to be 0.
+    fn known_triangle(&self, id: NodeId) -> Option<Triangle> {
+        let (x, transposed) = self.under_transpose(id);
+        let whole = |upper| Some(Triangle { upper, strict: false });
+        let node = self.node(x);
+        let part = match node.op {
+            Op::Cholesky | Op::Factor(Factor::Lower | Factor::SymmetricLower) => whole(false),
+            Op::Factor(Factor::Triangular | Factor::Upper) => whole(true),
+            _ => self.masks(x).map(|(part, _)| part).filter(|_| node.shape.is_square()),
+        };
+        part.map(|part| if transposed { part.transposed() } else { part })
     }
 
     /// Of a product with a pattern, the pattern, the other factor, and whether that is the left one.
@@ -506,6 +609,22 @@ impl<'g> Lowering<'g> {
         }
     }
 
+    /// The same in a sum, where a product may also be transposed: `(A B)ᵀ = Bᵀ Aᵀ` is added as it stands.
+    fn addend(&self, id: NodeId, sum: NodeId) -> Option<(f64, NodeId)> {
+        let node = self.node(id);
+        match (node.op, &node.args[..]) {
+            (Op::Transpose, &[x]) if self.can_defer(id, sum) => {
+                let &[a, b] = &self.node(x).args[..] else { return None };
+                let picks = self.patterned(a, b).is_some();
+                self.term(x, sum).filter(|&(_, term)| term == x && !picks).map(|(c, _)| (c, id))
+            }
+            (Op::Scale(c), &[x]) if self.node(x).op == Op::Transpose && self.can_defer(id, sum) => {
+                self.addend(x, sum).map(|(_, term)| (c.value(), term))
+            }
+            _ => self.term(id, sum),
+        }
+    }
+
     fn is_symmetric(&self, id: NodeId) -> bool {
         self.node(id).structure >= Structure::Symmetric
     }
@@ -564,9 +683,8 @@ impl<'g> Lowering<'g> {
     /// A buffer with the value of `id` that may be overwritten: its own if nobody else reads it.
     fn writable(&mut self, id: NodeId, for_node: NodeId) -> Buffer {
         let value = self.value(id);
-        let whole = value.view.is_whole() && value.alpha == 1.0;
-        match value.view.buffer() {
-            Some(buffer) if whole && self.can_defer(id, for_node) && self.owners[buffer] == id => {
+        match self.own(id, for_node) {
+            Some(buffer) if !value.view.transposed => {
                 self.owners[buffer] = for_node;
                 buffer
             }
@@ -575,6 +693,27 @@ impl<'g> Lowering<'g> {
                 copy.buffer().unwrap_or_default()
             }
         }
+    }
+
+    /// The same, or a buffer with the transpose, and whether it is that.
+    fn writable_either_way(&mut self, id: NodeId, for_node: NodeId) -> (Buffer, bool) {
+        let value = self.value(id);
+        match self.own(id, for_node) {
+            Some(buffer) if value.view.transposed => {
+                self.owners[buffer] = for_node;
+                (buffer, true)
+            }
+            _ => (self.writable(id, for_node), false),
+        }
+    }
+
+    /// The buffer with the value of `id`, or its transpose, if nobody else reads it.
+    fn own(&mut self, id: NodeId, for_node: NodeId) -> Option<Buffer> {
+        let Value { alpha, view } = self.value(id);
+        let (owner, transposed) = self.under_transpose(id);
+        let last = self.can_defer(id, for_node) && (!transposed || self.can_defer(owner, for_node));
+        let whole = view.window.is_none() && view.repeat == Repeat::No && alpha == 1.0;
+        view.buffer().filter(|&buffer| last && whole && self.owners[buffer] == owner)
     }
 
     /// What an output is read from: a buffer that holds it whole, or transposed.
@@ -671,6 +810,12 @@ impl<'g> Lowering<'g> {
                 _ if self.deferred[x.index()] && self.is_reduction(x) => {
                     plain(self.reduction(x, c.value(), id))
                 }
+                _ if let Some((part, matrix)) = self.masks(x).filter(|_| self.deferred[x.index()]) => {
+                    plain(self.masked(part, matrix, c.value(), id))
+                }
+                _ if let Some((part, matrix)) = self.mirrored(x).filter(|_| self.deferred[x.index()]) => {
+                    plain(self.both_triangles(part, matrix, c.value(), id))
+                }
                 _ if self.deferred[x.index()] => plain(self.pass(id)),
                 _ => {
                     let x = self.value(x);
@@ -683,11 +828,8 @@ impl<'g> Lowering<'g> {
             (Op::Add, _) if self.is_sum_of_products(id) && !self.deferred[id.index()] => {
                 plain(self.accumulated(id, 1.0, id))
             }
-            (Op::Add, _) => plain(self.pass(id)),
-            (Op::Hadamard, _) if self.masks(id).is_some() => {
-                let (part, x) = self.masks(id).unwrap_or((Triangle { upper: false, strict: false }, id));
-                let Value { alpha, view: a } = self.value(x);
-                plain(self.emit(id, shape, Kernel::Triangle { a, part, alpha }))
+            (Op::Add, _) if let Some((part, x)) = self.mirrored(id) => {
+                plain(self.both_triangles(part, x, 1.0, id))
             }
             (Op::Hadamard, _) if let Some((x, transposed, y)) = self.at_maxima(id) => {
                 let Value { alpha, view } = self.value(y);
@@ -701,6 +843,8 @@ impl<'g> Lowering<'g> {
                 let args = smallvec![a, positions];
                 plain(self.emit(id, shape, Kernel::Routine { routine: Routine::EntriesAt, args }))
             }
+            (Op::Add, _) => plain(self.pass(id)),
+            (Op::Hadamard, _) if let Some((part, x)) = self.masks(id) => plain(self.masked(part, x, 1.0, id)),
             (Op::Hadamard | Op::Quotient | Op::ScaleBy | Op::Map(_) | Op::Zip(_), _) => plain(self.pass(id)),
             (Op::Inner | Op::Trace | Op::Norm, _) => plain(self.reduction(id, 1.0, id)),
             (Op::LogSumExp, &[a]) => {
@@ -739,35 +883,54 @@ impl<'g> Lowering<'g> {
             }
             (Op::Solve, &[a, b]) => {
                 let ((factors, which), transposed) = self.factorized(a, id);
-                let dst = self.writable(b, id);
-                plain(self.emit_to(dst, id, Kernel::Solve { factors, which, transposed }))
+                let (dst, turned) = self.writable_either_way(b, id);
+                let solution = self.emit_to(dst, id, Kernel::Solve { factors, which, transposed, turned });
+                plain(if turned { solution.transpose() } else { solution })
             }
             (Op::TriangularSolve { upper, unit }, &[a, b]) => {
                 let a = self.value(a);
                 let stored = a.view.repeat == Repeat::No;
                 let a = if stored { self.applied(a, id) } else { self.copy(a, id) };
-                let dst = self.writable(b, id);
-                plain(self.emit_to(dst, id, Kernel::TriangularSolve { a, upper, unit }))
+                let (dst, turned) = self.writable_either_way(b, id);
+                let solution = self.emit_to(dst, id, Kernel::TriangularSolve { a, upper, unit, turned });
+                plain(if turned { solution.transpose() } else { solution })
             }
             (Op::Cholesky, &[a]) => {
-                let (factors, which) = self.factorized_by(Method::Cholesky, a, id);
-                plain(self.emit(id, shape, Kernel::LowerFactor { factors, which }))
+                let (factor, _) = self.factorized_by(Method::Cholesky, a, id);
+                plain(View::whole(Place::Buffer(factor), shape))
             }
             (Op::Factor(factor), &[a]) => {
                 let of = self.node(a).shape;
-                let (decomposition, start) = Decomposition::of(factor, of);
-                let a = self.decomposed(decomposition, a, id);
+                let (whole, start) = Decomposition::of(factor, of);
+                let alone = whole.values_alone().filter(|_| !self.vectors.contains(&(a, whole)));
+                // QR of a wide matrix is that of its transpose.
+                let matrix = match self.under_transpose(a) {
+                    (x, true) if whole == Decomposition::Qr && of.rows > of.cols => x,
+                    _ => a,
+                };
+                let a = self.decomposed(alone.unwrap_or(whole), matrix, id);
                 if let Some(routine) = Routine::of_factors(factor, of) {
                     let kernel = Kernel::Routine { routine, args: smallvec![a] };
                     return plain(self.emit(id, shape, kernel));
                 }
                 plain(self.emit(id, shape, Kernel::Part { a, start }))
             }
+            (Op::LeastSquares, &[a, b]) => {
+                let (matrix, turned) = self.under_transpose(a);
+                let of = self.node(matrix).shape;
+                let wide = of.rows < of.cols;
+                let factors = self.decomposed(Decomposition::Qr, matrix, id);
+                let mut args = self.arguments(&[b], id);
+                args.insert(0, factors);
+                let shape_of_factors = if wide { of.transposed() } else { of };
+                let routine = Routine::LeastSquares { shape: shape_of_factors, transposed: turned != wide };
+                plain(self.emit(id, shape, Kernel::Routine { routine, args }))
+            }
             (Op::StopGradient, &[x]) => self.value(x),
             (Op::SymmetricFunction { order, columns }, [a, others @ ..]) => {
                 let mut args = self.arguments(others, id);
                 args.insert(0, self.decomposed(Decomposition::Eigen, *a, id));
-                let routine = Routine::SymmetricFunction { order, columns };
+                let routine = Routine::SymmetricFunction { order, columns, symmetric: self.is_symmetric(id) };
                 plain(self.emit(id, shape, Kernel::Routine { routine, args }))
             }
             (op, args) if let Some(routine) = Routine::of(op) => {
@@ -845,6 +1008,15 @@ impl<'g> Lowering<'g> {
             };
             return Value { alpha: 1.0, view };
         }
+        if let Some(&(c, multiple)) = self.multiples.get(&id)
+            && self.constant[id.index()] == self.constant[multiple.index()]
+            && !self.in_halves(id, id)
+            && !ones_a
+            && !ones_b
+        {
+            let dst = self.added(id, c, None, multiple);
+            return Value { alpha: 1.0 / c, view: View::whole(Place::Buffer(dst), shape) };
+        }
         if !ones_a && !ones_b || self.patterned(a, b).is_some() {
             let dst = self.added(id, 1.0, None, id);
             return Value { alpha: 1.0, view: self.completed(dst, id, id) };
@@ -897,7 +1069,8 @@ impl<'g> Lowering<'g> {
     /// [large enough](Self::in_halves) it is the lower triangle.
     fn added(&mut self, id: NodeId, alpha: f64, dst: Option<Buffer>, node: NodeId) -> Buffer {
         let (term, accumulate) = (self.node(id), dst.is_some());
-        let kernel = match (term.op, &term.args[..]) {
+        let (product, transposed) = self.under_transpose(id);
+        let kernel = match (term.op, &self.node(product).args[..]) {
             (Op::Inverse, &[a]) => {
                 let ((factors, which), _) = self.factorized(a, id);
                 Kernel::DefiniteInverse { factors, which, alpha, accumulate }
@@ -922,6 +1095,9 @@ impl<'g> Lowering<'g> {
             (_, &[a, b]) => {
                 let (a, b) = (self.value(a), self.value(b));
                 let (mut lhs, mut rhs, alpha) = (a.view, b.view, alpha * a.alpha * b.alpha);
+                if transposed {
+                    (lhs, rhs) = (rhs.transpose(), lhs.transpose());
+                }
                 if small::is_small(lhs.shape.rows, lhs.shape.cols, rhs.shape.cols) {
                     lhs = self.at_hand(lhs, node);
                     rhs = self.at_hand(rhs, node);
@@ -977,6 +1153,58 @@ impl<'g> Lowering<'g> {
         let under = fills(true);
         let parts = places.iter().map(|&(.., x, alpha)| (x, alpha)).collect();
         (under || fills(false)).then_some((parts, under))
+    }
+
+    /// `alpha` times a triangle of a matrix, stored for `node`.
+    fn masked(&mut self, part: Triangle, matrix: NodeId, alpha: f64, node: NodeId) -> View {
+        if self.deferred[matrix.index()] {
+            return self.triangle_of_product(part, matrix, false, alpha, node);
+        }
+        let Value { alpha: c, view: a } = self.value(matrix);
+        self.emit(node, a.shape, Kernel::Triangle { a, part, alpha: alpha * c })
+    }
+
+    /// `alpha` times a triangle of a matrix and its mirror image, stored for `node`.
+    fn both_triangles(&mut self, part: Triangle, matrix: NodeId, alpha: f64, node: NodeId) -> View {
+        if self.deferred[matrix.index()] {
+            return self.triangle_of_product(part, matrix, true, alpha, node);
+        }
+        let Value { alpha: c, view } = self.value(matrix);
+        let view = if part.upper { view.transpose() } else { view };
+        let dst = self.copy(Value { alpha: alpha * c, view }, node).buffer().unwrap_or_default();
+        self.emit_to(dst, node, Kernel::Mirror { update: None })
+    }
+
+    /// `alpha` times a triangle of the product `id`, stored for `node`, and its mirror image if that is asked for.
+    fn triangle_of_product(
+        &mut self,
+        part: Triangle,
+        id: NodeId,
+        mirrored: bool,
+        alpha: f64,
+        node: NodeId,
+    ) -> View {
+        let &[a, b] = &self.node(id).args[..] else { return View::ones(self.node(id).shape) };
+        let mut factors = [self.known_triangle(a), self.known_triangle(b)];
+        let (a, b) = (self.value(a), self.value(b));
+        let (mut lhs, mut rhs, alpha) = (a.view, b.view, alpha * a.alpha * b.alpha);
+        let mut dst = part;
+        if mirrored && part.upper {
+            // It is the lower triangle that is mirrored.
+            (lhs, rhs) = (rhs.transpose(), lhs.transpose());
+            factors = [factors[1], factors[0]].map(|part| part.map(Triangle::transposed));
+            dst = part.transposed();
+        }
+        // Of one factor no more is read than a triangle if the other is the opposite one.
+        let same = Some(Triangle { strict: false, ..dst });
+        let opposite = factors.map(|part| part.is_some_and(|part| part.upper != dst.upper));
+        match (opposite, factors) {
+            ([true, _], [_, None]) => factors[1] = same,
+            ([_, true], [None, _]) => factors[0] = same,
+            _ => {}
+        }
+        let parts = Parts { dst, factors };
+        self.emit(node, self.node(id).shape, Kernel::TriangularProduct { lhs, rhs, parts, mirrored, alpha })
     }
 
     /// A product with a selection.
@@ -1039,7 +1267,7 @@ impl<'g> Lowering<'g> {
         while let Some(id) = pending.pop() {
             if id == sum || self.joined[id.index()] {
                 pending.extend(self.node(id).args.iter().rev());
-            } else if let Some((c, term)) = self.term(id, sum).filter(|_| self.deferred[id.index()]) {
+            } else if let Some((c, term)) = self.addend(id, sum).filter(|_| self.deferred[id.index()]) {
                 terms.push((alpha * c, term));
             } else if let Some((c, s)) = self.identity(id) {
                 identities.push((alpha * c, s));
@@ -1132,7 +1360,10 @@ impl<'g> Lowering<'g> {
         self.factorizations.push(Factorization { method, n: a.shape.rows });
         // Once for all runs, if the matrix is constant.
         let dst = self.new_buffer(a.shape, matrix);
-        self.emit_to(dst, for_node, Kernel::Factorize { a, alpha, which });
+        // Who solves with it reads the lower triangle alone.
+        let factor = self.triangles.get(&matrix).copied().filter(|_| method == Method::Cholesky);
+        let (node, lower) = (factor.unwrap_or(for_node), factor.is_some());
+        self.emit_to(dst, node, Kernel::Factorize { a, alpha, which, lower });
         self.factors_of.insert((matrix, method), (dst, which));
         (dst, which)
     }
@@ -1158,13 +1389,15 @@ impl<'g> Lowering<'g> {
         self.emit(node, a.shape, Kernel::Routine { routine: Routine::KeptAt, args })
     }
 
-    /// All factors of a matrix in a column, shared by all that need one.
+    /// All factors of a matrix in a column, shared by all that need one. QR is that of the transpose if the matrix is wide.
     fn decomposed(&mut self, decomposition: Decomposition, matrix: NodeId, for_node: NodeId) -> View {
         if let Some(&factors) = self.decompositions.get(&(matrix, decomposition)) {
             return factors;
         }
         let a = self.value(matrix);
         let a = self.applied(a, matrix);
+        let wide = decomposition == Decomposition::Qr && a.shape.rows < a.shape.cols;
+        let a = if wide { a.transpose() } else { a };
         let dst = self.new_buffer(Shape::new(decomposition.len(a.shape), 1), matrix);
         let kernel = Kernel::Routine { routine: Routine::Decompose(decomposition), args: smallvec![a] };
         let factors = self.emit_to(dst, for_node, kernel);

@@ -8,6 +8,7 @@ use crate::kernels::factor::{self, Pivots};
 use crate::kernels::product::product;
 use crate::kernels::reduce::{self, Total};
 use crate::kernels::symmetric::{mirror, symmetric_product};
+use crate::kernels::triangular;
 use crate::memory::{Memory, Scratch};
 use crate::plan::{Elementwise, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
 use crate::sight::{Destination, Rest, Sight};
@@ -403,29 +404,34 @@ impl<T: Scalar> Machine<'_, T> {
                 symmetric_product(to.matrix(), *accumulate, a, b, T::from_f64(*alpha));
                 return Ok(());
             }
-            Kernel::Factorize { a, alpha, which } => {
+            Kernel::TriangularProduct { lhs, rhs, parts, mirrored, alpha } => {
+                let (a, b, alpha) = (see(lhs), see(rhs), T::from_f64(*alpha));
+                triangular::triangular_product(to.matrix(), a, b, alpha, *parts, *mirrored);
+            }
+            Kernel::Factorize { a, alpha, which, lower } => {
                 let pivots = &mut scratch.pivots[*which];
                 factor::load(to.matrix(), see(a), T::from_f64(*alpha), pivots.method);
                 factor::factorize(to.matrix(), pivots, scratch.stack);
-                return Ok(());
+                if !lower {
+                    return Ok(());
+                }
+                self.check_invertible(&scratch.pivots[*which], instruction)?;
+                triangular::outside(to.matrix(), Triangle { upper: false, strict: false });
             }
-            Kernel::Solve { factors: packed, which, transposed } => {
+            Kernel::Solve { factors: packed, which, transposed, turned } => {
                 let pivots = &scratch.pivots[*which];
                 self.check_invertible(pivots, instruction)?;
-                factor::solve(factors(*packed), pivots, *transposed, to.matrix(), scratch.stack);
+                let dst = if *turned { to.matrix().transpose_mut() } else { to.matrix() };
+                factor::solve(factors(*packed), pivots, *transposed, dst, scratch.stack);
             }
-            Kernel::TriangularSolve { a, upper, unit } => {
+            Kernel::TriangularSolve { a, upper, unit, turned } => {
                 let a = see(a);
                 let zero = (0..a.nrows()).find(|&k| !unit && a[(k, k)] == T::default());
                 if let Some(pivot) = zero {
                     return Err(self.singular(pivot, instruction));
                 }
-                factor::solve_triangular(a, *upper, *unit, to.matrix());
-            }
-            Kernel::LowerFactor { factors: packed, which } => {
-                self.check_invertible(&scratch.pivots[*which], instruction)?;
-                let lower = Triangle { upper: false, strict: false };
-                arrange::triangle(to.matrix(), factors(*packed), T::from_f64(1.0), lower);
+                let dst = if *turned { to.matrix().transpose_mut() } else { to.matrix() };
+                factor::solve_triangular(a, *upper, *unit, dst);
             }
             Kernel::Inverse { factors: packed, which } => {
                 let pivots = &scratch.pivots[*which];

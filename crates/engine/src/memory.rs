@@ -86,8 +86,9 @@ impl<T: Scalar> Memory<T> {
                 Kernel::Factorize { which, .. } => {
                     factor::factorize_scratch::<T>(plan.factorizations[*which])
                 }
-                Kernel::Solve { which, .. } => {
-                    factor::solve_scratch::<T>(plan.factorizations[*which], shape.cols)
+                Kernel::Solve { which, turned, .. } => {
+                    let columns = if *turned { shape.rows } else { shape.cols };
+                    factor::solve_scratch::<T>(plan.factorizations[*which], columns)
                 }
                 Kernel::Inverse { which, .. } => factor::inverse_scratch::<T>(plan.factorizations[*which].n),
                 Kernel::Adjugate { which, .. } => {

@@ -2,6 +2,7 @@
 
 use crate::brief::Stretches;
 use crate::kernels::arrange::Triangle;
+use crate::kernels::triangular::Parts;
 use crate::routine::Routine;
 use pullback_tape::{Binary, Function, Graph, Indices, NodeId, Shape};
 use smallvec::SmallVec;
@@ -287,29 +288,37 @@ pub(crate) enum Kernel {
         alpha: f64,
         accumulate: bool,
     },
+    /// A triangle of `dst = alpha lhs rhs`, of factors that may be triangles themselves. What is outside of it is 0, or, if
+    /// that is wanted of a lower triangle, its mirror image.
+    TriangularProduct {
+        lhs: View,
+        rhs: View,
+        parts: Parts,
+        mirrored: bool,
+        alpha: f64,
+    },
     /// `dst` becomes the packed factors of `alpha a`; what else belongs to them goes to the position `which` among the
     /// plan's factorizations.
     Factorize {
         a: View,
         alpha: f64,
         which: usize,
+        /// Whether `dst` is Cholesky's factor L itself, with zeros above the diagonal.
+        lower: bool,
     },
-    /// `dst = A⁻¹ dst`, or `A⁻ᵀ dst`.
+    /// `dst = A⁻¹ dst`, or `A⁻ᵀ dst`; of `dstᵀ` if that is turned.
     Solve {
         factors: Buffer,
         which: usize,
         transposed: bool,
+        turned: bool,
     },
-    /// `dst = T⁻¹ dst` with a triangle T of `a`.
+    /// `dst = T⁻¹ dst` with a triangle T of `a`; of `dstᵀ` if that is turned.
     TriangularSolve {
         a: View,
         upper: bool,
         unit: bool,
-    },
-    /// `dst = L` of Cholesky's factors, 0 above the diagonal.
-    LowerFactor {
-        factors: Buffer,
-        which: usize,
+        turned: bool,
     },
     Inverse {
         factors: Buffer,
@@ -404,7 +413,6 @@ impl Instruction {
     pub(crate) fn factors(&mut self) -> Option<(&mut Buffer, &mut usize)> {
         match &mut self.kernel {
             Kernel::Solve { factors, which, .. }
-            | Kernel::LowerFactor { factors, which }
             | Kernel::Inverse { factors, which }
             | Kernel::DefiniteInverse { factors, which, .. }
             | Kernel::Det { factors, which }
@@ -419,6 +427,7 @@ impl Instruction {
         match &mut self.kernel {
             Kernel::MatMul { lhs: a, rhs: b, .. }
             | Kernel::SymmetricProduct { lhs: a, rhs: b, .. }
+            | Kernel::TriangularProduct { lhs: a, rhs: b, .. }
             | Kernel::Inner { a, b, .. } => [a, b].into_iter().for_each(visit),
             Kernel::Elementwise(pass) | Kernel::SumOf { pass, .. } | Kernel::PutBackOf { pass, .. } => {
                 pass.operands.iter_mut().for_each(visit);
@@ -444,7 +453,6 @@ impl Instruction {
             | Kernel::Adjugate { a, .. }
             | Kernel::Factorize { a, .. } => [a].into_iter().for_each(visit),
             Kernel::Solve { .. }
-            | Kernel::LowerFactor { .. }
             | Kernel::Inverse { .. }
             | Kernel::DefiniteInverse { .. }
             | Kernel::Det { .. }

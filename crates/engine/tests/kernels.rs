@@ -1239,6 +1239,7 @@ const CASES: &[Case] = &[
         |t, d| t.d(d).solve(t.input("c", (d.0, 1)).repeat_cols(d.2)),
         |g, d| mul(&inv(&g["D"]), &Mat::from_fn(d.0, d.2, |i, _| g["c"][(i, 0)])),
     ),
+    solve("least squares, square", |t, d| t.d(d).least_squares(t.x(d)), |g, _| mul(&inv(&g["D"]), &g["X"])),
     solve("solve_lower", |t, d| t.d(d).solve_lower(t.x(d)), |g, _| mul(&inv(&lower(&g["D"])), &g["X"])),
     solve(
         "solve_upper",
@@ -1555,6 +1556,100 @@ fn products_of_all_sizes() {
         failures.extend(verify::<f32>("product", &[dims], &layouts, build, value, ulps));
     }
     assert_none(&failures);
+}
+
+/// Triangles of products, alone and mirrored, of triangular factors too, above and below the order from which half is less.
+#[test]
+fn triangles_of_products() {
+    let dims =
+        [(7, 20, 7), (31, 16, 31), (32, 15, 32), (32, 16, 32), (33, 40, 33), (70, 33, 70), (48, 48, 48)];
+    let mut failures = Vec::new();
+    for (i, dims @ (m, k, _)) in dims.into_iter().enumerate() {
+        let build: Build<'_> = &|t, d| {
+            let product = |i: usize| {
+                let (u, v) = (t.input(&format!("U{i}"), (m, k)), t.input(&format!("V{i}"), (k, m)));
+                u * v
+            };
+            let turned = t.input("Ut", (k, m)).t() * t.input("Vt", (m, k)).t();
+            let (p, q, c) = (product(4), product(5), t.c(d));
+            let mut all = vec![
+                product(0).tril(),
+                -2.0 * product(1).triu(),
+                product(2).strict_tril().t(),
+                product(3).strict_triu(),
+                p.tril() + p.strict_tril().t(),
+                -0.5 * (q.triu().t() + q.strict_triu()),
+                c.strict_tril() + c.tril().t(),
+                turned.tril(),
+            ];
+            if k == m {
+                let (l, r) = (t.input("L", (m, m)).tril(), t.input("R", (m, m)).strict_triu());
+                all.extend([
+                    (l * product(6)).triu(),
+                    (l.t() * t.c(d)).tril(),
+                    (t.c(d) * r).tril(),
+                    (r * l).strict_triu(),
+                    (l * l).tril(),
+                ]);
+            }
+            all
+        };
+        let value: Value<'_> = &|g, _| {
+            let product = |i: usize| mul(&g[format!("U{i}").as_str()], &g[format!("V{i}").as_str()]);
+            let part = |a: &Mat<f64>, inside: fn(usize, usize) -> bool| {
+                Mat::from_fn(a.nrows(), a.ncols(), |i, j| if inside(i, j) { a[(i, j)] } else { 0.0 })
+            };
+            let mirrored = |a: &Mat<f64>| Mat::from_fn(a.nrows(), a.ncols(), |i, j| a[(i.max(j), i.min(j))]);
+            let turned = mul(&t(&g["Ut"]), &t(&g["Vt"]));
+            let mut all = vec![
+                lower(&product(0)),
+                times(-2.0, &part(&product(1), |i, j| i <= j)),
+                t(&part(&product(2), |i, j| i > j)),
+                part(&product(3), |i, j| i < j),
+                mirrored(&product(4)),
+                times(-0.5, &mirrored(&t(&product(5)))),
+                mirrored(&g["C"]),
+                lower(&turned),
+            ];
+            if k == m {
+                let (l, r, c) = (lower(&g["L"]), part(&g["R"], |i, j| i < j), &g["C"]);
+                all.extend([
+                    part(&mul(&l, &product(6)), |i, j| i <= j),
+                    lower(&mul(&t(&l), c)),
+                    lower(&mul(c, &r)),
+                    part(&mul(&r, &l), |i, j| i < j),
+                    lower(&mul(&l, &l)),
+                ]);
+            }
+            all
+        };
+        let ulps: Ulps<'_> = &|(_, k, _)| 16.0 * (1.0 + k as f64);
+        let layouts = [0, 1, 2].map(|k| LAYOUTS[(3 * k + i) % LAYOUTS.len()]);
+        failures.extend(verify::<f64>("triangle", &[dims], &layouts, build, value, ulps));
+        failures.extend(verify::<f32>("triangle", &[dims], &layouts, build, value, ulps));
+    }
+    assert_none(&failures);
+}
+
+/// What is outside of a triangle is 0, whatever stands in the place of the factors' zeros.
+#[test]
+fn nothing_outside_of_a_triangle_is_read() {
+    let tape = Tape::new();
+    let n = 40;
+    let (a, c) = (tape.input("A", (n, n)), tape.input("C", (n, n)));
+    let l = a.tril();
+    let mut program = Program::<f64>::compile(&[(l.t() * c).tril(), (l.t() * (2.0 * c)).t().triu()]).unwrap();
+    let lines: Vec<String> = program.plan().iter().map(|line| line.kernel().to_owned()).collect();
+    assert!(lines.contains(&"triangle of product".to_owned()), "{lines:?}");
+    let matrix =
+        |outside| Mat::from_fn(n, n, |i, j| if i >= j { ((3 * i + 5 * j) as f64).sin() } else { outside });
+    let run = |program: &mut Program<f64>, outside| {
+        let m = matrix(outside);
+        let results = program.run(&[("A", m.as_ref()), ("C", m.as_ref())]).unwrap();
+        results.iter().map(|matrix| matrix.to_owned()).collect::<Vec<_>>()
+    };
+    let wanted = run(&mut program, 0.0);
+    assert_eq!(run(&mut program, f64::NAN), wanted);
 }
 
 /// The transpose of a matrix, or the matrix itself.

@@ -4,7 +4,7 @@
 
 use pullback::faer::{Mat, MatMut, MatRef};
 use pullback::prelude::*;
-use pullback::{Kind, Listing, Options, Shape, Stored};
+use pullback::{Declaration, Kind, Listing, Options, Shape, Stored, Structure};
 
 // ---- programs --------------------------------------------------------------------------------------------
 
@@ -113,6 +113,48 @@ fn gaussian_process(tape: &Tape) -> Vec<Var<'_>> {
 
 fn column<T: PartialEq + std::fmt::Debug>(plan: &Listing, of: impl Fn(pullback::Line<'_>) -> T) -> Vec<T> {
     plan.iter().map(of).collect()
+}
+
+fn gradient_of<'t>(tape: &'t Tape, y: Var<'t>, wrt: &[Var<'t>]) -> Vec<String> {
+    let symmetric =
+        if y.structure() >= Structure::Symmetric { Structure::Symmetric } else { Structure::General };
+    let c = tape.declare("C", y.shape(), Declaration::new().structure(symmetric));
+    let plan = compile::<f64>(c.inner(y), wrt).unwrap().plan();
+    column(&plan, |line| line.kernel().to_owned())
+}
+
+/// Gradients of factors do what one would write by hand: triangles of products, solves in place, one decomposition.
+#[test]
+fn gradients_of_factors_do_nothing_else() {
+    let tape = Tape::new();
+    let k = tape.positive_definite("K", 40);
+    let [triangle, solve] = ["triangle of product", "triangular solve"];
+    assert_eq!(
+        gradient_of(&tape, k.cholesky(), &[k]),
+        ["factorization", "inner product", triangle, solve, solve, "copy"]
+    );
+    let tape = Tape::new();
+    let (a, b) = (tape.input("A", (40, 40)), tape.input("B", (40, 40)));
+    assert_eq!(
+        gradient_of(&tape, a.solve_lower(b), &[a, b]),
+        ["copy", solve, "inner product", "copy", solve, triangle]
+    );
+    let tape = Tape::new();
+    let a = tape.input("A", (80, 40));
+    assert_eq!(
+        gradient_of(&tape, a.qr().0, &[a]),
+        ["QR", "Q from QR", "R from QR", "inner product", triangle, "copy", "product, added", solve]
+    );
+    for (m, n) in [(80, 40), (40, 80)] {
+        let tape = Tape::new();
+        let (a, b) = (tape.input("A", (m, n)), tape.input("B", (m, 8)));
+        let kernels = gradient_of(&tape, a.least_squares(b), &[a, b]);
+        let count = |name| kernels.iter().filter(|kernel| *kernel == name).count();
+        assert_eq!((count("QR"), count("least squares")), (1, 3), "{kernels:?}");
+    }
+    let tape = Tape::new();
+    let a = tape.input("A", (40, 40));
+    assert_eq!(gradient_of(&tape, a.t() * a, &[a]), ["product", "inner product"]);
 }
 
 #[test]

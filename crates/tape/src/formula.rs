@@ -351,6 +351,13 @@ impl Page<'_> {
                 let left = inverse(of(a), a_t != t && !symmetric);
                 product(if t { vec![rhs, left] } else { vec![left, rhs] })
             }
+            (Op::LeastSquares, &[a, b]) => {
+                let rhs = self.form(b, t);
+                let (a, a_t) = self.untransposed(a);
+                let symmetric = self.graph.node(a).structure >= Structure::Symmetric;
+                let left = of(a).power(Exponent::Pseudo).transposed(a_t != t && !symmetric);
+                product(if t { vec![rhs, left] } else { vec![left, rhs] })
+            }
             (Op::TriangularSolve { upper, unit }, &[a, b]) => {
                 let rhs = self.form(b, t);
                 let (a, a_t) = self.untransposed(a);

@@ -116,6 +116,8 @@ pub enum Op {
     Inverse,
     /// `a⁻¹ b`.
     Solve,
+    /// `a⁺ b` for an `a` of full rank: the X with the least `‖a X − b‖`, and of those that are equal the smallest.
+    LeastSquares,
     /// `t⁻¹ b`, where `t` is a triangle of `a`. The other triangle is not read.
     TriangularSolve {
         /// Whether it is the upper triangle.
@@ -437,6 +439,7 @@ impl Op {
             Op::ColArgmax => "col_argmax",
             Op::Inverse => "inverse",
             Op::Solve => "solve",
+            Op::LeastSquares => "least_squares",
             Op::TriangularSolve { upper: false, unit: false } => "solve_lower",
             Op::TriangularSolve { upper: true, unit: false } => "solve_upper",
             Op::TriangularSolve { upper: false, unit: true } => "solve_unit_lower",
@@ -490,6 +493,7 @@ impl Op {
             Op::ColArgmax,
             Op::Inverse,
             Op::Solve,
+            Op::LeastSquares,
             Op::TriangularSolve { upper: false, unit: false },
             Op::TriangularSolve { upper: true, unit: false },
             Op::TriangularSolve { upper: false, unit: true },
@@ -560,6 +564,7 @@ impl Op {
             | Op::Quotient
             | Op::Zip(_)
             | Op::Solve
+            | Op::LeastSquares
             | Op::TriangularSolve { .. }
             | Op::Spectral(_)
             | Op::ExpAction => 2,
@@ -597,6 +602,7 @@ impl Op {
             Op::Quotient => [Slot::Multilinear, Slot::Nonlinear][(slot > 0) as usize],
             Op::Spectral(Spectral::Distinct | Spectral::Positive) => Slot::Nonlinear,
             Op::Solve
+            | Op::LeastSquares
             | Op::TriangularSolve { .. }
             | Op::Spectral(_)
             | Op::ExpAction
@@ -723,6 +729,7 @@ impl Op {
                 square()?;
                 same(a.rows == b.rows, "solved for").map(|()| b)
             }
+            Op::LeastSquares => same(a.rows == b.rows, "fitted to").map(|()| Shape::new(a.cols, b.cols)),
             Op::ExpAction => {
                 square()?;
                 same(a.rows == b.rows, "exponential times").map(|()| b)

@@ -176,7 +176,7 @@ impl Triangle {
     }
 
     /// The rows of column j that belong to it, of so many.
-    fn rows(self, j: usize, rows: usize) -> Range<usize> {
+    pub(super) fn rows(self, j: usize, rows: usize) -> Range<usize> {
         match (self.upper, self.strict) {
             (false, strict) => (j + usize::from(strict)).min(rows)..rows,
             (true, strict) => 0..(j + usize::from(!strict)).min(rows),

@@ -32,4 +32,5 @@ pub(crate) mod symmetric_function;
 pub(crate) mod tile;
 pub(crate) mod transpose;
 pub(crate) mod triangles;
+pub(crate) mod triangular;
 pub(crate) mod vector;

@@ -30,8 +30,8 @@ pub(crate) fn real_eigen_scratch<T: Scalar>(n: usize) -> StackReq {
     temp_mat_scratch::<T>(n, n).array(3).and(schur_scratch::<T>(n))
 }
 
-/// The eigenvalues of `a`, ascending, and behind them the eigenvectors, of norm 1, of which the entry of the largest size is
-/// positive; and last what rounding errors may be in the matrix that these belong to, in Frobenius' norm.
+/// The eigenvalues of `a`, ascending, and behind them, if there is room, the eigenvectors, of norm 1, of which the entry of
+/// the largest size is positive; and last what rounding errors may be in the matrix that these belong to, in Frobenius' norm.
 ///
 /// # Errors
 /// If eigenvalues are complex.
@@ -48,8 +48,8 @@ pub(crate) fn real_eigen<T: Scalar>(
         return Ok(());
     }
     let (values, rest) = numbers.split_at_mut(n);
-    let (vectors, rounding) = rest.split_at_mut(n * n);
-    let mut vectors = MatMut::from_column_major_slice_mut(vectors, n, n);
+    let (vectors, rounding) = rest.split_at_mut((n * n).min(rest.len()));
+    let vectors = (!vectors.is_empty()).then(|| MatMut::from_column_major_slice_mut(vectors, n, n));
     let (mut t, stack) = temp_mat_zeroed::<T, _, _>(n, n, stack);
     let (mut q, stack) = temp_mat_zeroed::<T, _, _>(n, n, stack);
     let (mut x, stack) = temp_mat_zeroed::<T, _, _>(n, n, stack);
@@ -66,8 +66,11 @@ pub(crate) fn real_eigen<T: Scalar>(
         let before = |j: usize| t[(j, j)] < value || t[(j, j)] == value && j < k;
         let rank = (0..n).filter(|&j| before(j)).count();
         values[rank] = value * scale;
-        back_substitution(t.rb(), k, x.rb_mut().subcols_mut(rank, 1));
+        if vectors.is_some() {
+            back_substitution(t.rb(), k, x.rb_mut().subcols_mut(rank, 1));
+        }
     }
+    let Some(mut vectors) = vectors else { return Ok(()) };
     matmul(vectors.rb_mut(), Accum::Replace, q.rb(), x.rb(), T::from_f64(1.0), Par::Seq);
     registers::release();
     for j in 0..n {

@@ -303,7 +303,7 @@ const FACTORS: &[Entry] = &[
             (a.least_squares(b), vec![a, b])
         },
         "full rank; dependent columns: the first of them",
-        "Golub & Van Loan §5.3",
+        "Golub & Pereyra 1973; Golub & Van Loan §5.3",
     ),
     entry("a.nuclear_norm()", |t| tall(t, |a| a.nuclear_norm()), "gradient 0 at 0", ""),
     entry(

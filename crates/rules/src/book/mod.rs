@@ -100,6 +100,7 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::Zip(f) => elementwise::zip(f),
         Op::Inverse => &solves::INVERSE,
         Op::Solve => &solves::SOLVE,
+        Op::LeastSquares => &solves::LEAST_SQUARES,
         Op::TriangularSolve { .. } => &solves::TRIANGULAR_SOLVE,
         Op::Cholesky => &solves::CHOLESKY,
         Op::Factor(factor) => factors::factor(factor),
