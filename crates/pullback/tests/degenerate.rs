@@ -128,6 +128,16 @@ fn vectors_of_vanishing_singular_values_are_an_error_only_if_they_matter() {
     }
 }
 
+/// Where the smallest singular value of a square matrix passes through 0, the polar factor jumps.
+#[test]
+fn the_polar_factor_of_a_singular_matrix_has_no_derivative() {
+    for (m, n) in [(3, 3), (5, 3), (3, 5)] {
+        let a = with_values(m, n, &[3.0, 1.0, 0.0]);
+        let error = gradient_at(&a, &|t, a| a.polar().0.inner(weights(t, a.shape()))).unwrap_err();
+        assert!(matches!(&error, Error::Engine(EngineError::Singular { pivot: 2, .. })), "{error}");
+    }
+}
+
 /// Small singular values far from each other relative to their size, but not to the largest: their vectors are as accurate as
 /// rounding of the matrix allows.
 #[test]

@@ -127,11 +127,13 @@ const PSEUDO_INVERSE: [Rule; 1] = [Frechet(|at, e| {
 })];
 
 /// `Q = U Vᵀ`: `D[ε] = 2 U (skew(P) ⊘ Σ) Vᵀ + (I − U Uᵀ) ε V Diag(σ)⁻¹ Vᵀ + U Diag(σ)⁻¹ Uᵀ ε (I − V Vᵀ)` with `P = Uᵀ ε V`, from
-/// the derivatives of U and V: what is divided by gaps cancels. [Higham, *Functions of Matrices*, §8.1; Papadopoulo &
-/// Lourakis, ECCV 2000]
+/// the derivatives of U and V: what is divided by gaps cancels. Where a singular value vanishes it jumps, whatever the cotangent
+/// asks for. [Higham, *Functions of Matrices*, §8.1; Papadopoulo & Lourakis, ECCV 2000]
 const POLAR: [Rule; 1] = [Frechet(|at, e| {
     let (u, s, v) = at.a.svd();
-    let turned = 2.0 * u * beside(Spectral::SkewSums, s, u.t() * e * v) * v.t();
+    let every = s.tape().ones(s.shape());
+    let positive = beside(Spectral::Positive, s, every);
+    let turned = 2.0 * u * beside(Spectral::SkewSums, positive, u.t() * e * v) * v.t();
     turned + away(u, s, e * v) * v.t() + u * away(v, s, e.t() * u).t()
 })];
 
