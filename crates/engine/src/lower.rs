@@ -662,6 +662,10 @@ impl<'g> Lowering<'g> {
                 let args = self.arguments(args, id);
                 plain(self.emit(id, shape, Kernel::Opaque { function, order, args }))
             }
+            (Op::Custom(_), args) => {
+                let args = self.arguments(args, id);
+                plain(self.emit(id, shape, Kernel::Custom { args }))
+            }
             // Zeros, and nothing else: every op has its arity.
             _ => Value { alpha: 0.0, view: View::ones(shape) },
         }

@@ -277,6 +277,10 @@ pub(crate) enum Kernel {
         order: u32,
         args: SmallVec<[View; 2]>,
     },
+    /// The user's operation that the instruction's node is.
+    Custom {
+        args: SmallVec<[View; 2]>,
+    },
 }
 
 /// How a matrix is factorized.
@@ -344,7 +348,9 @@ impl Instruction {
             }
             Kernel::AddIdentity { factor, .. } => factor.iter_mut().for_each(visit),
             Kernel::Mirror { update } => update.iter_mut().map(|(_, u)| u).for_each(visit),
-            Kernel::Opaque { args, .. } | Kernel::Routine { args, .. } => args.iter_mut().for_each(visit),
+            Kernel::Opaque { args, .. } | Kernel::Routine { args, .. } | Kernel::Custom { args } => {
+                args.iter_mut().for_each(visit);
+            }
             Kernel::Copy { a, .. }
             | Kernel::Sum { a, .. }
             | Kernel::Trace { a, .. }

@@ -38,6 +38,7 @@
 //! knows *how it runs*; this one joins them and adds [`losses`], [`check`] and one-call evaluation.
 
 pub mod check;
+pub mod custom;
 mod error;
 mod evaluate;
 pub mod losses;

@@ -29,6 +29,7 @@ mod derivation;
 mod error;
 mod optimize;
 
+pub use book::{At, Variation};
 pub use calculus::{gradient, hvp, jvp, substitute, transpose, vjp};
 pub use derivation::{Derivation, derivation};
 pub use error::Error;

@@ -1,3 +1,4 @@
+use crate::custom::Custom;
 use crate::op::{Indices, Name};
 use crate::{Op, Shape, Structure};
 use smallvec::SmallVec;
@@ -50,6 +51,7 @@ pub struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) names: Vec<String>,
     pub(crate) lists: Vec<Arc<[usize]>>,
+    pub(crate) customs: Vec<Arc<Custom>>,
     pub(crate) outputs: Vec<NodeId>,
 }
 
@@ -126,6 +128,12 @@ impl Graph {
             }
         }
         let outputs = outputs.iter().filter_map(|id| renumbered[id.index()]).collect();
-        Graph { nodes, names: self.names.clone(), lists: self.lists.clone(), outputs }
+        Graph {
+            nodes,
+            names: self.names.clone(),
+            lists: self.lists.clone(),
+            customs: self.customs.clone(),
+            outputs,
+        }
     }
 }
