@@ -54,7 +54,7 @@ impl fmt::Display for Taylor {
 }
 
 /// Two numbers that should be the same.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Agreement {
     /// The one.
     pub left: f64,
@@ -67,7 +67,7 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    fn new<T: Scalar>(left: f64, right: f64, bound: f64) -> Self {
+    pub(crate) fn new<T: Scalar>(left: f64, right: f64, bound: f64) -> Self {
         let distance = (left - right).abs();
         let error = if distance == 0.0 { 0.0 } else { distance / bound };
         Agreement { left, right, error, tolerance: 4096.0 * T::EPSILON.to_f64() }

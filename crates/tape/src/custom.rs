@@ -38,7 +38,11 @@ impl CustomOp {
     }
 
     pub(crate) const fn slot(self, slot: usize) -> Slot {
-        if slot < MOST_ARGUMENTS && self.linear >> slot & 1 == 1 { Slot::Multilinear } else { Slot::Nonlinear }
+        if slot < MOST_ARGUMENTS && self.linear >> slot & 1 == 1 {
+            Slot::Multilinear
+        } else {
+            Slot::Nonlinear
+        }
     }
 }
 
@@ -188,7 +192,8 @@ impl Tape {
     pub fn custom<'t>(&'t self, custom: &Arc<Custom>, args: &[Var<'t>]) -> Var<'t> {
         let location = Location::caller();
         if !(1..=MOST_ARGUMENTS).contains(&custom.arguments.len()) {
-            let problem = format!("has {} arguments; 1 to {MOST_ARGUMENTS} are possible", custom.arguments.len());
+            let problem =
+                format!("has {} arguments; 1 to {MOST_ARGUMENTS} are possible", custom.arguments.len());
             return self.mistake(Error::Argument { call: custom.name.clone(), problem, location });
         }
         let op = self.with_graph(|graph| graph.listed(custom));

@@ -1,7 +1,7 @@
 //! Operations of the user's own, which bring their rules along.
 
-use super::Rule::{self, Frechet, Linear};
 use super::At;
+use super::Rule::{self, Frechet, Linear};
 use pullback_tape::{Op, Var};
 
 /// How an operation of one's own varies. Most users want `pullback::CustomOp`, of which this is a part.

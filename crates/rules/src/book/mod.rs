@@ -10,6 +10,7 @@
 //! [H] Higham, *Functions of Matrices* (2008).
 
 mod algebra;
+pub(crate) mod columns;
 mod custom;
 mod elementwise;
 mod equations;
