@@ -118,7 +118,7 @@ impl fmt::Display for Report {
 }
 
 /// What the inputs are bound to.
-type Inputs<'a, T> = [(&'a str, MatRef<'a, T>)];
+pub(crate) type Inputs<'a, T> = [(&'a str, MatRef<'a, T>)];
 
 /// A matrix of numbers between −1 and 1, none of them near 0, fixed by the seed.
 pub fn random<T: Scalar>(rows: usize, cols: usize, seed: u64) -> Mat<T> {

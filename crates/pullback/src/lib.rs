@@ -38,6 +38,7 @@
 //! knows *how it runs*; this one joins them and adds [`losses`], [`check`] and one-call evaluation.
 
 pub mod check;
+pub mod curvature;
 pub mod custom;
 mod error;
 mod evaluate;
@@ -51,8 +52,8 @@ pub use pullback_engine::{
     Definition, Kind, Line, Listing, Options, Outputs, Parallelism, Profile, Program, Scalar, Stored,
 };
 pub use pullback_rules::{
-    Derivation, Rewrites, derivation, gradient, hessian, hessian_diagonal, hvp, jacobian, jvp, optimize,
-    optimize_with, substitute, transpose, vjp,
+    Derivation, Rewrites, derivation, gauss_newton, gradient, hessian, hessian_diagonal, hvp, jacobian, jvp,
+    metric_product, optimize, optimize_with, substitute, transpose, vjp,
 };
 pub use pullback_tape::{Binary, Declaration, Function, MatrixFunction, Shape, Structure, Tape, Var};
 

@@ -25,6 +25,7 @@
 
 mod book;
 mod calculus;
+mod curvature;
 mod derivation;
 mod error;
 mod jacobian;
@@ -32,6 +33,7 @@ mod optimize;
 
 pub use book::{At, Variation};
 pub use calculus::{gradient, hvp, jvp, substitute, transpose, vjp};
+pub use curvature::{gauss_newton, metric_product};
 pub use derivation::{Derivation, derivation};
 pub use error::Error;
 pub use jacobian::{hessian, hessian_diagonal, jacobian};
