@@ -59,8 +59,9 @@ impl<T: Scalar> Hessian<T> {
     /// Those of [`hvp`] and [`Program::compile`].
     pub fn compile(loss: Var<'_>, wrt: &[Var<'_>]) -> Result<Self, Error> {
         let (mut directions, mut variables) = (Vec::new(), Vec::new());
-        for (i, &x) in wrt.iter().enumerate() {
-            let (name, shape) = (format!("direction {i} of the Hessian"), x.check()?.shape());
+        for &x in wrt {
+            // Inputs of the tape, each named after what it is a direction of.
+            let (name, shape) = (format!("direction of node {}", x.tape().index(x)?), x.shape());
             let symmetric = x.structure() != Structure::General && !shape.is_scalar();
             let direction = x.tape().input(&name, shape);
             directions.push((x, if symmetric { direction.symmetrize() } else { direction }));
@@ -77,7 +78,8 @@ impl<T: Scalar> Hessian<T> {
     pub fn set(&mut self, at: &Inputs<'_, T>) -> Result<(), Error> {
         let constant = |name: &str| self.program.constants().any(|(known, _)| known == name);
         let constants: Vec<_> = at.iter().copied().filter(|(name, _)| constant(name)).collect();
-        let input = |name: &str| self.program.inputs().any(|(known, _)| known == name);
+        let direction = |name: &str| self.variables.iter().any(|(known, ..)| known == name);
+        let input = |name: &str| self.program.inputs().any(|(known, _)| known == name) && !direction(name);
         self.at = at
             .iter()
             .filter(|(name, _)| input(name))
