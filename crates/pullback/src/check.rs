@@ -4,6 +4,8 @@
 //! - [`adjoint`]: `⟨G, D f(X)[ε]⟩ = ⟨D f(X)*[G], ε⟩`, so that forward and reverse mode are one linear map.
 //! - [`second_order`]: the Taylor test of the gradient, and the symmetry `⟨U, H V⟩ = ⟨V, H U⟩` of the Hessian.
 //!
+//! - [`operation`]: all of this for an [operation of one's own](crate::custom), and whether its kernel keeps its promises.
+//!
 //! Each reports numbers; `passes` compares them with what rounding allows. Directions are random but fixed by
 //! a seed. An expression that is no 1×1 is tested through its inner product with a random matrix.
 //!
@@ -19,6 +21,10 @@
 //! }
 //! # Ok::<(), pullback::Error>(())
 //! ```
+
+mod operation;
+
+pub use operation::{Finding, OperationReport, operation};
 
 use crate::evaluate::run_once;
 use crate::{Error, Program, Scalar, Shape, Structure, Var, gradient, hvp, jvp, substitute, vjp};

@@ -4,7 +4,7 @@ use faer::dyn_stack::{MemStack, StackReq};
 use faer::{MatMut, MatRef};
 use pullback_engine::CustomKernel;
 use pullback_rules::Variation;
-use pullback_tape::{Custom, Shape, Structure, Var};
+use pullback_tape::{Custom, Shape, Structure, Tape, Var};
 use std::fmt;
 use std::sync::Arc;
 
@@ -177,6 +177,11 @@ impl Operation {
     pub fn apply<'t, const N: usize>(&self, args: [Var<'t>; N]) -> Var<'t> {
         const { assert!(N > 0, "an operation has arguments") };
         args[0].tape().custom(&self.custom, &args)
+    }
+
+    /// The operation of as many arguments as there are.
+    pub(crate) fn apply_all<'t>(&self, tape: &'t Tape, args: &[Var<'t>]) -> Var<'t> {
+        tape.custom(&self.custom, args)
     }
 
     /// What was made an operation.

@@ -541,3 +541,134 @@ fn operations_may_be_computed_again() {
     assert_eq!(plain, again);
     assert!(more > calls && 2 * fewer < bytes, "{calls} calls in {bytes} bytes, {more} in {fewer}");
 }
+
+// ---- the checker -----------------------------------------------------------------------------------------
+
+/// The derivative of `exp`, off by a factor, or a kernel that breaks a promise.
+struct Flawed(Flaw);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Flaw {
+    None,
+    Derivative,
+    Adjoint,
+    Unwritten,
+    Varying,
+    Scratch,
+    Strides,
+    Single,
+    NotLinear,
+}
+
+impl CustomOp for Flawed {
+    fn name(&self) -> &str {
+        "exp times"
+    }
+
+    fn arguments(&self) -> &[Argument] {
+        &[Argument::Nonlinear, Argument::Linear]
+    }
+
+    fn shape(&self, args: &[Shape]) -> Result<Shape, String> {
+        if args[0] == args[1] { Ok(args[0]) } else { Err("two shapes".to_owned()) }
+    }
+
+    fn derivative<'t>(&self, at: &At<'_, 't>, e: Var<'t>) -> Var<'t> {
+        let factor = if self.0 == Flaw::Derivative { 1.001 } else { 1.0 };
+        factor * at.value().hadamard(e)
+    }
+
+    fn adjoint<'t>(&self, at: &At<'_, 't>, y_bar: Var<'t>) -> Var<'t> {
+        let factor = if self.0 == Flaw::Adjoint { 1.001 } else { 1.0 };
+        factor * at.arg(0).exp().hadamard(y_bar)
+    }
+
+    fn scratch(&self, args: &[Shape]) -> StackReq {
+        if self.0 == Flaw::Scratch { StackReq::EMPTY } else { temp_mat_scratch::<f64>(args[0].rows, 1) }
+    }
+
+    fn run_f64(
+        &self,
+        args: &[MatRef<'_, f64>],
+        mut out: MatMut<'_, f64>,
+        stack: &mut MemStack,
+    ) -> Result<(), String> {
+        static RUNS: AtomicUsize = AtomicUsize::new(0);
+        let _ = temp_mat_zeroed::<f64, _, _>(args[0].nrows(), 1, stack);
+        for j in 0..out.ncols() {
+            for i in 0..out.nrows() {
+                let (a, b) = (args[0][(i, j)], args[1][(i, j)]);
+                let b = match self.0 {
+                    Flaw::NotLinear => b + 1e-3 * b * b,
+                    Flaw::Varying => b + 1e-16 * RUNS.fetch_add(1, Ordering::Relaxed) as f64,
+                    Flaw::Strides if args[1].row_stride() != 1 => 1.001 * b,
+                    Flaw::Unwritten if i + j == 0 => continue,
+                    _ => b,
+                };
+                out[(i, j)] = a.exp() * b;
+            }
+        }
+        Ok(())
+    }
+
+    fn run_f32(
+        &self,
+        args: &[MatRef<'_, f32>],
+        mut out: MatMut<'_, f32>,
+        _: &mut MemStack,
+    ) -> Result<(), String> {
+        let factor = if self.0 == Flaw::Single { 1.001 } else { 1.0 };
+        out.copy_from(Mat::from_fn(args[0].nrows(), args[0].ncols(), |i, j| {
+            factor * args[0][(i, j)].exp() * args[1][(i, j)]
+        }));
+        Ok(())
+    }
+}
+
+#[test]
+fn the_checker_finds_every_flaw() {
+    let (a, b) = (check::random::<f64>(3, 4, 1), check::random::<f64>(3, 4, 2));
+    let of = |flaw| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| ()));
+        let report = check::operation(&Operation::new(Flawed(flaw)), &[a.as_ref(), b.as_ref()]);
+        std::panic::set_hook(hook);
+        report
+    };
+    let sound = of(Flaw::None).unwrap();
+    assert!(sound.passes(), "{sound}");
+    let text = sound.to_string();
+    for line in [
+        "exp times of 3×4, 3×4: 3×4",
+        "  ✓ scratch       as much as it asked for suffices",
+        "  ✓ every entry   12 of 12 are written",
+        "  ✓ again         12 of 12 have the same bits",
+        "  ✓ strides       stored by rows, to 0.0e0",
+        "  argument 0, nonlinear, by its derivative",
+        "  argument 1, linear, by its adjoint",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let broken = |report: &check::OperationReport| -> Vec<&str> {
+        report.kernel.iter().filter(|finding| !finding.passes).map(|finding| finding.subject).collect()
+    };
+    for (flaw, subject) in [
+        (Flaw::Unwritten, "every entry"),
+        (Flaw::Strides, "strides"),
+        (Flaw::Single, "f32"),
+        (Flaw::NotLinear, "linear"),
+    ] {
+        let report = of(flaw).unwrap();
+        assert!(!report.passes() && broken(&report).contains(&subject), "{subject}\n{report}");
+    }
+    for flaw in [Flaw::Derivative, Flaw::Adjoint] {
+        let report = of(flaw).unwrap();
+        assert!(!report.passes() && broken(&report).is_empty(), "{report}");
+    }
+    assert!(broken(&of(Flaw::Varying).unwrap()).contains(&"again"));
+    // In a program, there may be enough scratch that others need; here there is none.
+    let error = of(Flaw::Scratch).unwrap_err();
+    assert!(error.to_string().starts_with("exp times: panicked: "), "{error}");
+    let error = check::operation(&Operation::new(Flawed(Flaw::None)), &[a.as_ref()]).unwrap_err();
+    assert!(error.to_string().contains("takes 2 operands, not 1"), "{error}");
+}
