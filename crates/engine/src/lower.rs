@@ -12,8 +12,9 @@ use crate::plan::{
     Arg, Buffer, Elementwise, Factorization, Group, Input, Instruction, Kernel, Method, Place, Plan, Repeat,
     Slot, Step, View,
 };
+use crate::recompute::{self, Cuts};
 use crate::routine::{Decomposition, Routine};
-use crate::{homes, parallel, recompute};
+use crate::{homes, parallel};
 use pullback_tape::{Graph, Indices, Node, NodeId, Op, Shape, Structure};
 use smallvec::{SmallVec, smallvec};
 use std::collections::HashMap;
@@ -130,8 +131,13 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Resu
     let mut kept: Vec<bool> =
         shown.iter().zip(&constant_buffers).map(|(&shown, &constant)| shown > 0 || constant).collect();
     let mut arena = homes::assign(&mut code, &mut slots, &kept, &[])?;
-    if target.recompute
-        && let Some(smaller) = recompute::recompute(&code, &slots, &kept, &factorizations, arena)?
+    let checkpoint = |node: NodeId| graph.node(node).checkpoint;
+    let cuts = match graph.nodes().iter().any(|node| node.checkpoint) {
+        true => Some(Cuts::After(&checkpoint)),
+        false => target.recompute.then_some(Cuts::Even),
+    };
+    if let Some(cuts) = cuts
+        && let Some(smaller) = recompute::recompute(&code, &slots, &kept, &factorizations, arena, cuts)?
     {
         (code, slots, factorizations, arena) = smaller;
         kept.resize(slots.len(), false);
@@ -257,6 +263,10 @@ impl<'g> Lowering<'g> {
             };
             let summed = self.summed(id);
             for &arg in &node.args {
+                // What is to be kept has to be stored.
+                if self.node(arg).checkpoint {
+                    continue;
+                }
                 // A square of a sum's terms is one argument twice.
                 let here = node.args.iter().filter(|&&other| other == arg).count();
                 let same_time = self.constant[arg.index()] == self.constant[id.index()];

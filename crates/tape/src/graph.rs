@@ -32,6 +32,8 @@ pub struct Node {
     pub location: &'static Location<'static>,
     /// The name given with [`Var::named`](crate::Var::named).
     pub name: Option<Name>,
+    /// Whether it is a [checkpoint](crate::Var::checkpoint).
+    pub checkpoint: bool,
     /// Whether the value depends on an [`Op::Symbol`].
     pub symbolic: bool,
     /// Whether the value depends on nothing but literals and inputs that were declared constant.
@@ -62,6 +64,7 @@ static NOTHING: LazyLock<Node> = LazyLock::new(|| Node {
     shape: Shape::new(0, 0),
     location: Location::caller(),
     name: None,
+    checkpoint: false,
     symbolic: false,
     constant: true,
     structure: Structure::General,
@@ -87,6 +90,16 @@ impl Graph {
     /// The outputs for which the snapshot was taken, in the order asked for.
     pub fn outputs(&self) -> &[NodeId] {
         &self.outputs
+    }
+
+    /// Marks a checkpoint: what a coefficient or a transpose stands before, for these are not computed.
+    pub(crate) fn keep(&mut self, mut id: NodeId) {
+        while let (Op::Scale(_) | Op::Transpose, Some(&x)) = (self.node(id).op, self.node(id).args.first()) {
+            id = x;
+        }
+        if let Some(node) = self.nodes.get_mut(id.index()) {
+            node.checkpoint = true;
+        }
     }
 
     /// The text of a name.

@@ -214,6 +214,7 @@ impl Recorder {
             shape,
             location: at,
             name: None,
+            checkpoint: false,
             symbolic,
             constant: !varies && args.iter().all(|&arg| self.graph.node(arg).constant),
             structure: structure::of(&self.graph, op, &args, shape),
