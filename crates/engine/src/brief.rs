@@ -143,17 +143,35 @@ impl Stretches {
             let few = view.shape.rows * view.shape.cols <= COPY;
             few && view.repeat == Repeat::No && !view.transposed && view.place != Place::One
         };
-        if [a, b].into_iter().any(|view| is_constant(view) || !(is_product(view) || is_plain(view))) {
+        // A part is read where its entries are neighbours, of what is repeated, or too much to be copied, never.
+        let is_placed = |view: &View| match (view.window, view.place) {
+            (None, _) => true,
+            (Some(_), _) if view.repeat != Repeat::No => false,
+            (Some(_), Place::Buffer(buffer)) => view.start(slots[buffer].shape).is_some(),
+            (Some(_), Place::Input(input)) => {
+                let whole = inputs[input].shape;
+                whole.rows.saturating_mul(whole.cols) <= COPY && view.start(whole).is_some()
+            }
+            (Some(_), Place::One) => false,
+        };
+        let suits =
+            |view: &View| !is_constant(view) && (is_product(view) || is_plain(view)) && is_placed(view);
+        if ![a, b].into_iter().all(suits) {
             return None;
         }
         // Products without a kernel of their own take no longer where an input is.
         let in_place = matches!(action, Action::Product { .. });
         let mut place = |view: &View| {
             let start = match view.place {
-                Place::Buffer(_) if view.repeat == Repeat::No => view.offset,
-                Place::Input(input) if view.repeat == Repeat::No && in_place => return Operand::Input(input),
+                Place::Buffer(buffer) if view.repeat == Repeat::No => {
+                    view.offset + view.start(slots[buffer].shape).unwrap_or_default()
+                }
+                Place::Input(input) if view.repeat == Repeat::No && in_place && view.window.is_none() => {
+                    return Operand::Input(input);
+                }
                 Place::Input(input) if view.repeat == Repeat::No => {
-                    *places[input].get_or_insert_with(|| self.copied(input, inputs, arena))
+                    let copy = *places[input].get_or_insert_with(|| self.copied(input, inputs, arena));
+                    copy + view.start(inputs[input].shape).unwrap_or_default()
                 }
                 Place::Buffer(buffer) => return Operand::Repeated(*view, slots[buffer].shape),
                 Place::Input(input) => return Operand::Repeated(*view, inputs[input].shape),
@@ -209,11 +227,13 @@ fn action(kernel: &Kernel) -> Option<(Action, &View, &View)> {
             let (action, swapped) = Action::product(lhs, rhs, *alpha, *accumulate)?;
             if swapped { (action, rhs, lhs) } else { (action, lhs, rhs) }
         }
-        Kernel::Elementwise(pass) => match (&pass.steps[..], &pass.operands[..]) {
-            (&[(step, _)], [a]) => (Action::Step(step), a, a),
-            (&[(step, _)], [a, b]) => (Action::Step(step), a, b),
-            _ => return None,
-        },
+        Kernel::Elementwise(pass) if pass.picks.iter().all(Option::is_none) => {
+            match (&pass.steps[..], &pass.operands[..]) {
+                (&[(step, _)], [a]) => (Action::Step(step), a, a),
+                (&[(step, _)], [a, b]) => (Action::Step(step), a, b),
+                _ => return None,
+            }
+        }
         Kernel::Copy { a, alpha } => (Action::Step(Step::Scale(*alpha, Arg::Operand(0))), a, a),
         Kernel::Inner { a, b, alpha } => (Action::Inner { alpha: *alpha }, a, b),
         _ => return None,

@@ -3,7 +3,10 @@
 //! All that a listing says about a kernel in general stands in this file, in exhaustive matches: a new kernel does
 //! not compile until it has a kind, a name, flops and traffic.
 
-use crate::plan::{Buffer, Factorization, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
+use crate::kernels::arrange::Triangle;
+use crate::plan::{
+    Around, Buffer, Factorization, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View,
+};
 use pullback_tape::Shape;
 use smallvec::SmallVec;
 
@@ -15,9 +18,9 @@ use smallvec::SmallVec;
 /// | kernel | flops |
 /// |---|---|
 /// | product of an m×k and a k×n, added or not | `2mkn` |
-/// | triangle of a symmetric n×n product of an n×k and a k×n | `n(n + 1)k` |
+/// | triangle of an n×n product of an n×k and a k×n | `n(n + 1)k`; a third of that if a factor is the other triangle |
 /// | elementwise pass over m×n | `mn` for each of its operations; a function counts as one, coefficients are free |
-/// | sum of an elementwise pass over m×n | `mn` more |
+/// | sum of an elementwise pass over m×n, or of groups of its columns | `mn` more |
 /// | copy of m×n | `mn` if there is a coefficient, else 0 |
 /// | multiple of the n×n identity, or a diagonal, added | `n` |
 /// | diagonal of n×n | `n` if there is a coefficient, else 0 |
@@ -30,7 +33,6 @@ use smallvec::SmallVec;
 /// | LU, Cholesky factorization of n×n | `2/3 n³`, `1/3 n³` |
 /// | solve with factors of n×n, n×k on the right | `2n²k` |
 /// | triangular solve with n×n, n×k on the right | `n²k` |
-/// | Cholesky's factor of n×n from packed factors | 0 |
 /// | inverse from LU, triangle of an inverse from Cholesky factors of n×n | `4/3 n³`, `2/3 n³` |
 /// | determinant, log-determinant from factors of n×n | `n`, `2n` |
 /// | eigenvalues and vectors of a symmetric n×n | `9n³` |
@@ -116,8 +118,10 @@ fn triangle(shape: Shape) -> u64 {
 
 pub(crate) fn kind(kernel: &Kernel) -> Kind {
     match kernel {
-        Kernel::MatMul { .. } | Kernel::SymmetricProduct { .. } => Kind::Product,
-        Kernel::Elementwise(_) | Kernel::Softmax { .. } => Kind::Elementwise,
+        Kernel::MatMul { .. } | Kernel::SymmetricProduct { .. } | Kernel::TriangularProduct { .. } => {
+            Kind::Product
+        }
+        Kernel::Elementwise(_) | Kernel::PutBackOf { .. } | Kernel::Softmax { .. } => Kind::Elementwise,
         Kernel::Inner { .. }
         | Kernel::SumOf { .. }
         | Kernel::Sum { .. }
@@ -138,8 +142,9 @@ pub(crate) fn kind(kernel: &Kernel) -> Kind {
         | Kernel::Diagonal { .. }
         | Kernel::Part { .. }
         | Kernel::Select { .. }
+        | Kernel::PutBack { .. }
+        | Kernel::Stack { .. }
         | Kernel::Triangle { .. }
-        | Kernel::LowerFactor { .. }
         | Kernel::Reshape { .. }
         | Kernel::Mirror { update: None } => Kind::Copy,
         Kernel::Mirror { update: Some(_) } => Kind::Product,
@@ -154,10 +159,14 @@ pub(crate) fn name(kernel: &Kernel) -> &'static str {
         Kernel::MatMul { accumulate: true, .. } => "product, added",
         Kernel::SymmetricProduct { accumulate: false, .. } => "symmetric product",
         Kernel::SymmetricProduct { accumulate: true, .. } => "symmetric, added",
+        Kernel::TriangularProduct { .. } => "triangle of product",
         Kernel::Elementwise(_) => "pass",
         Kernel::Diagonal { .. } => "diagonal",
         Kernel::Select { accumulate: false, .. } => "selection",
         Kernel::Select { accumulate: true, .. } => "selection, added",
+        Kernel::PutBack { around: Around::Added, .. } => "part, added",
+        Kernel::PutBack { .. } => "put back",
+        Kernel::Stack { .. } => "stack",
         Kernel::Triangle { .. } => "triangle",
         Kernel::CumulativeSums { .. } => "cumulative sums",
         Kernel::Reshape { .. } => "reshape",
@@ -168,6 +177,7 @@ pub(crate) fn name(kernel: &Kernel) -> &'static str {
         Kernel::Inner { .. } => "inner product",
         Kernel::Sum { .. } => "sum",
         Kernel::SumOf { .. } => "sum of a pass",
+        Kernel::PutBackOf { .. } => "columns of a pass",
         Kernel::Trace { .. } => "trace",
         Kernel::Norm { .. } => "norm",
         Kernel::LogSumExp { .. } => "log-sum-exp",
@@ -175,7 +185,6 @@ pub(crate) fn name(kernel: &Kernel) -> &'static str {
         Kernel::Factorize { .. } => "factorization",
         Kernel::Solve { .. } => "solve",
         Kernel::TriangularSolve { .. } => "triangular solve",
-        Kernel::LowerFactor { .. } => "factor",
         Kernel::Inverse { .. } | Kernel::DefiniteInverse { accumulate: false, .. } => "inverse",
         Kernel::DefiniteInverse { accumulate: true, .. } => "inverse, added",
         Kernel::Det { .. } => "determinant",
@@ -206,6 +215,12 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
             let a = sizes.view(lhs);
             times([a.rows, a.rows + 1, a.cols])
         }
+        Kernel::TriangularProduct { lhs, parts, .. } => {
+            let a = sizes.view(lhs);
+            let all = times([a.rows, a.rows + 1, a.cols]);
+            let is_other = |part: Option<Triangle>| part.is_some_and(|part| part.upper != parts.dst.upper);
+            if parts.factors.into_iter().any(is_other) { all / 3 } else { all }
+        }
         Kernel::Diagonal { alpha, .. } => {
             if *alpha == 1.0 {
                 0
@@ -217,6 +232,14 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
             let moved = if *back { all(a) } else { entries(result()) };
             let operations = u64::from(*alpha != 1.0) + u64::from(*accumulate || *back);
             moved.saturating_mul(operations)
+        }
+        Kernel::PutBack { a, alpha, around, .. } => {
+            let operations = u64::from(*alpha != 1.0) + u64::from(*around == Around::Added);
+            all(a).saturating_mul(operations)
+        }
+        Kernel::Stack { parts, .. } => {
+            let scaled = parts.iter().filter(|(_, alpha)| *alpha != 1.0);
+            scaled.map(|(part, _)| all(part)).fold(0, u64::saturating_add)
         }
         Kernel::Triangle { a, alpha, .. } | Kernel::Reshape { a, alpha } => {
             if *alpha == 1.0 || a.is_ones() {
@@ -232,7 +255,9 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
             times([n, n + 1])
         }
         Kernel::Elementwise(pass) => entries(result()).saturating_mul(pass.steps.len() as u64),
-        Kernel::SumOf { pass, shape, .. } => entries(*shape).saturating_mul(pass.steps.len() as u64 + 1),
+        Kernel::SumOf { pass, shape, .. } | Kernel::PutBackOf { pass, shape, .. } => {
+            entries(*shape).saturating_mul(pass.steps.len() as u64 + 1)
+        }
         Kernel::Copy { a, alpha } => {
             if *alpha == 1.0 || a.is_ones() {
                 0
@@ -257,15 +282,14 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
             let n = sizes.buffer(*factors).rows;
             times([2, n, n, n]) / 3
         }
-        Kernel::Solve { factors, .. } => {
-            let (n, k) = (sizes.buffer(*factors).rows, result().cols);
-            times([2, n, n, k])
+        Kernel::Solve { factors, turned, .. } => {
+            let n = sizes.buffer(*factors).rows;
+            times([2, n, n, if *turned { result().rows } else { result().cols }])
         }
-        Kernel::TriangularSolve { .. } => {
-            let Shape { rows, cols } = result();
+        Kernel::TriangularSolve { turned, .. } => {
+            let Shape { rows, cols } = if *turned { result().transposed() } else { result() };
             times([rows, rows, cols])
         }
-        Kernel::LowerFactor { .. } => 0,
         // What is more, if a pivot vanishes, is not foreseen.
         Kernel::Inverse { factors, .. } | Kernel::Adjugate { factors, .. } => {
             let n = sizes.buffer(*factors).rows;
@@ -288,9 +312,9 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
     let of = |buffer: Buffer| entries(slots.buffer(buffer));
     let operands: u64 = instruction.operands().iter().map(stored).fold(0, u64::saturating_add);
     let (more, written) = match &instruction.kernel {
-        Kernel::MatMul { accumulate: true, .. } | Kernel::Select { accumulate: true, .. } => {
-            (entries(result), entries(result))
-        }
+        Kernel::MatMul { accumulate: true, .. }
+        | Kernel::Select { accumulate: true, .. }
+        | Kernel::PutBackOf { accumulate: true, .. } => (entries(result), entries(result)),
         // Of a triangle, with its diagonal.
         Kernel::SymmetricProduct { accumulate: true, .. } => (triangle(result), triangle(result)),
         Kernel::SymmetricProduct { accumulate: false, .. } => (0, triangle(result)),
@@ -298,7 +322,12 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
             (triangle(result), entries(result).saturating_sub(triangle(result)))
         }
         Kernel::Mirror { update: Some(_) } => (triangle(result), entries(result)),
+        Kernel::PutBack { a, around: Around::Added, .. } => (entries(a.shape), entries(a.shape)),
         Kernel::MatMul { accumulate: false, .. }
+        | Kernel::PutBack { around: Around::Zeros, .. }
+        | Kernel::Stack { .. }
+        | Kernel::PutBackOf { accumulate: false, .. }
+        | Kernel::TriangularProduct { .. }
         | Kernel::Select { accumulate: false, .. }
         | Kernel::Triangle { .. }
         | Kernel::CumulativeSums { .. }
@@ -322,7 +351,6 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
         Kernel::Solve { factors, .. } => (of(*factors).saturating_add(entries(result)), entries(result)),
         // Half of the matrix is an operand too many.
         Kernel::TriangularSolve { .. } => (entries(result), entries(result)),
-        Kernel::LowerFactor { .. } => (triangle(result), entries(result)),
         Kernel::Inverse { factors, .. } | Kernel::Adjugate { factors, .. } => (of(*factors), entries(result)),
         Kernel::DefiniteInverse { accumulate, .. } => {
             let before = if *accumulate { 2 } else { 1 };

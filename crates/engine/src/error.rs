@@ -195,6 +195,25 @@ pub enum Error {
         /// Where the op was written.
         location: &'static Location<'static>,
     },
+    /// Eigenvalues of a general matrix coincide and have too few eigenvectors, so that they have no derivative.
+    #[error(
+        "{op}: the eigenvalues {first} and {second} of `{formula}` coincide to working precision (gap {gap:e}), \
+         with too few eigenvectors: they have no derivative ({location})"
+    )]
+    Defective {
+        /// The op that tells them apart.
+        op: &'static str,
+        /// The matrix.
+        formula: String,
+        /// The position of the first of the two.
+        first: usize,
+        /// The position of the second.
+        second: usize,
+        /// Their distance.
+        gap: f64,
+        /// Where the op was written whose derivative it is.
+        location: &'static Location<'static>,
+    },
     /// A linear matrix equation has no solution, or more than one.
     #[error(
         "{op}: the equation is singular to working precision, by the eigenvalue {first} of `{formula}` and \

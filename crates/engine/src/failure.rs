@@ -4,10 +4,12 @@ use std::panic::Location;
 /// Why an algorithm on matrices has no result. It knows numbers only; what they belong to is added to the [`Error`].
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Failure {
-    /// An iteration did not end, after it was tried again on a scaled problem.
+    /// An iteration did not end, after it was tried again on a scaled or a transposed problem.
     NoConvergence,
     /// Two values of a spectrum coincide, and the result depends on how their vectors are chosen.
     Coincide { first: usize, second: usize, gap: f64 },
+    /// Two eigenvalues coincide that have too few eigenvectors.
+    Defective { first: usize, second: usize, gap: f64 },
     /// What is divided by vanishes.
     Singular { pivot: usize },
     /// A pivot vanishes where rows are not exchanged.
@@ -34,6 +36,9 @@ impl Failure {
             Failure::NoConvergence => Error::NoConvergence { op, formula, location },
             Failure::Coincide { first, second, gap } => {
                 Error::Coincide { op, formula, first, second, gap, location }
+            }
+            Failure::Defective { first, second, gap } => {
+                Error::Defective { op, formula, first, second, gap, location }
             }
             Failure::SingularEquation { first, second } => {
                 Error::SingularEquation { op, formula, first, second, location }

@@ -1,7 +1,7 @@
 //! Where buffers live: the linear scan that gives buffers whose lifetimes do not meet the same memory.
 
 use crate::Error;
-use crate::plan::{Elementwise, Group, Instruction, Kernel, Repeat, Slot};
+use crate::plan::{Elementwise, Group, Instruction, Kernel, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every home begins at a multiple of so many numbers, which is a multiple of a cache line.
@@ -148,9 +148,8 @@ fn in_place(pass: &Elementwise, slots: &[Slot], dst: usize, dies: impl Fn(usize)
     let fits = |buffer: &usize| slots[*buffer].shape == slots[dst].shape && dies(*buffer);
     // Another view of the same buffer would read what has been overwritten.
     let plain = |buffer: &usize| {
-        pass.operands
-            .iter()
-            .all(|view| view.buffer() != Some(*buffer) || (!view.transposed && view.repeat == Repeat::No))
+        let mut views = pass.operands.iter().zip(&pass.picks);
+        views.all(|(view, pick)| view.buffer() != Some(*buffer) || view.is_whole() && pick.is_none())
     };
     pass.operands.iter().filter_map(|view| view.buffer()).filter(fits).find(plain)
 }

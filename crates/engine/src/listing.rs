@@ -1,7 +1,8 @@
 //! A plan that a person can read.
 
 use crate::cost::{self, Kind};
-use crate::plan::{Buffer, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
+use crate::kernels::arrange::Triangle;
+use crate::plan::{Around, Buffer, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
 use crate::routine::Routine;
 use pullback_tape::{Literal, NodeId, Op, Shape};
 use std::collections::{BTreeMap, HashMap};
@@ -155,7 +156,9 @@ impl<'l> Line<'l> {
     /// The operations of an elementwise pass; 1 for any other kernel.
     pub fn operations(&self) -> usize {
         match &self.instruction.kernel {
-            Kernel::Elementwise(pass) | Kernel::SumOf { pass, .. } => pass.steps.len(),
+            Kernel::Elementwise(pass) | Kernel::SumOf { pass, .. } | Kernel::PutBackOf { pass, .. } => {
+                pass.steps.len()
+            }
             _ => 1,
         }
     }
@@ -265,6 +268,9 @@ impl<'l> Line<'l> {
             Kernel::Elementwise(pass) if pass.steps.len() != 1 => format!("pass of {}", pass.steps.len()),
             Kernel::SumOf { pass, .. } if pass.steps.len() != 1 => {
                 format!("sum of a pass of {}", pass.steps.len())
+            }
+            Kernel::PutBackOf { pass, .. } if pass.steps.len() != 1 => {
+                format!("columns of a pass of {}", pass.steps.len())
             }
             _ => self.kernel().to_owned(),
         }
@@ -388,7 +394,7 @@ impl<'p> Reader<'p> {
                 }
                 (before, _) => Stored::Over(before),
             };
-            let complete = last.get(&(dst, node)) == Some(&number) && !is_factorization(instruction);
+            let complete = last.get(&(dst, node)) == Some(&number) && !is_on_the_way(instruction);
             readings.push(Reading { step, stored, notes, complete, output: None });
             self.holds[dst] = number;
             if complete && slot.shape == self.plan.graph.node(node).shape {
@@ -424,15 +430,25 @@ impl<'p> Reader<'p> {
         format!("%{}", self.holds[buffer])
     }
 
-    fn view(&self, view: &View) -> String {
-        let name = match view.place {
-            Place::Input(input) => self.plan.inputs[input].name.clone(),
-            Place::Buffer(buffer) => self.buffer(buffer),
+    /// What a view shows, once: `A[2..4, ..]ᵀ`.
+    fn once(&self, view: &View) -> String {
+        let (name, whole) = match view.place {
+            Place::Input(input) => (self.plan.inputs[input].name.clone(), self.plan.inputs[input].shape),
+            Place::Buffer(buffer) => (self.buffer(buffer), self.plan.slots[buffer].shape),
             Place::One if view.shape.rows == 1 && view.shape.cols > 1 => return "𝟏ᵀ".to_owned(),
             Place::One => return "𝟏".to_owned(),
         };
-        let name = if view.transposed { name + "ᵀ" } else { name };
+        let name = match view.window {
+            Some(start) => format!("{name}{}", part(start, view.stored(), whole)),
+            None => name,
+        };
+        if view.transposed { name + "ᵀ" } else { name }
+    }
+
+    fn view(&self, view: &View) -> String {
+        let name = self.once(view);
         match view.repeat {
+            _ if view.is_ones() => name,
             Repeat::Cols => format!("{name} 𝟏ᵀ"),
             Repeat::Rows => format!("𝟏 {name}"),
             Repeat::No | Repeat::All => name,
@@ -451,7 +467,11 @@ impl<'p> Reader<'p> {
             }
             Kernel::Copy { a, alpha } if *alpha == 0.0 && a.is_ones() => "0".to_owned(),
             Kernel::Copy { a, alpha } => scaled(*alpha, &view(a)),
-            Kernel::Elementwise(_) | Kernel::SumOf { .. } => {
+            Kernel::PutBackOf { accumulate: true, .. } => {
+                let number = |id| self.value_of.get(&id).map(|number| format!("%{number}"));
+                format!("{before}, and more for {}", self.plan.graph.in_terms_of(instruction.node, number))
+            }
+            Kernel::Elementwise(_) | Kernel::SumOf { .. } | Kernel::PutBackOf { .. } => {
                 let number = |id| self.value_of.get(&id).map(|number| format!("%{number}"));
                 self.plan.graph.in_terms_of(instruction.node, number)
             }
@@ -476,15 +496,18 @@ impl<'p> Reader<'p> {
                     if *columns { format!("{} {part}", view(a)) } else { format!("{part} {}", view(a)) };
                 if *accumulate { added(before, *alpha, &product) } else { scaled(*alpha, &product) }
             }
-            Kernel::Triangle { a, part, alpha } => {
-                let name = if part.upper { "triu" } else { "tril" };
-                let offset = match (part.strict, part.upper) {
-                    (false, _) => "",
-                    (true, true) => ", 1",
-                    (true, false) => ", −1",
-                };
-                scaled(*alpha, &format!("{name}({}{offset})", view(a)))
+            Kernel::PutBack { a, at, alpha, around } => {
+                let part = part(*at, a.shape, self.plan.slots[instruction.dst].shape);
+                match around {
+                    Around::Zeros => format!("0 with {} in {part}", scaled(*alpha, &view(a))),
+                    Around::Added => added(before, *alpha, &view(a)) + " in " + &part,
+                }
             }
+            Kernel::Stack { parts, under } => {
+                let parts: Vec<_> = parts.iter().map(|(part, alpha)| scaled(*alpha, &view(part))).collect();
+                format!("[{}]", parts.join(if *under { "; " } else { ", " }))
+            }
+            Kernel::Triangle { a, part, alpha } => scaled(*alpha, &triangle_of(*part, &view(a))),
             Kernel::CumulativeSums { a, part, columns, alpha } => {
                 let ones = match (part.upper != *columns, part.strict) {
                     (false, false) => "𝟏[i ≥ j]",
@@ -507,26 +530,36 @@ impl<'p> Reader<'p> {
             }
             Kernel::LogSumExp { a } => format!("logsumexp({})", view(a)),
             Kernel::Softmax { a } => format!("softmax({})", view(a)),
-            Kernel::Factorize { a, alpha, which } => {
+            Kernel::TriangularProduct { lhs, rhs, parts, mirrored, alpha } => {
+                let product = format!("{} {}", view(lhs), view(rhs));
+                let part = scaled(*alpha, &triangle_of(parts.dst, &product));
+                if *mirrored { format!("{part}, both triangles") } else { part }
+            }
+            Kernel::Factorize { a, alpha, which, .. } => {
                 let method = match self.plan.factorizations[*which].method {
                     Method::Lu => "LU",
                     Method::Cholesky => "Cholesky",
                 };
                 format!("{method}({})", scaled(*alpha, &view(a)))
             }
-            Kernel::Solve { factors, transposed, .. } => {
-                format!("{}{} {before}", self.buffer(*factors), if *transposed { "⁻ᵀ" } else { "⁻¹" })
+            Kernel::Solve { factors, transposed, turned, .. } => {
+                let inverse = if transposed != turned { "⁻ᵀ" } else { "⁻¹" };
+                let inverse = format!("{}{inverse}", self.buffer(*factors));
+                if *turned { format!("{before} {inverse}") } else { format!("{inverse} {before}") }
             }
-            Kernel::TriangularSolve { a, upper, unit } => {
+            Kernel::TriangularSolve { a, upper, unit, turned } => {
                 let triangle = match (upper, unit) {
                     (false, false) => format!("tril({})", view(a)),
                     (true, false) => format!("triu({})", view(a)),
                     (false, true) => format!("(I + tril({}, −1))", view(a)),
                     (true, true) => format!("(I + triu({}, 1))", view(a)),
                 };
-                format!("{triangle}⁻¹ {before}")
+                if *turned {
+                    format!("{before} {triangle}⁻ᵀ")
+                } else {
+                    format!("{triangle}⁻¹ {before}")
+                }
             }
-            Kernel::LowerFactor { factors, .. } => format!("L of {}", self.buffer(*factors)),
             Kernel::Inverse { factors, .. } => format!("{}⁻¹", self.buffer(*factors)),
             Kernel::DefiniteInverse { factors, alpha, accumulate, .. } => {
                 let inverse = format!("{}⁻¹", self.buffer(*factors));
@@ -541,6 +574,10 @@ impl<'p> Reader<'p> {
             Kernel::Routine { routine: Routine::Decompose(_), args } => {
                 let args: Vec<_> = args.iter().map(view).collect();
                 format!("decompose({})", args.join(", "))
+            }
+            Kernel::Routine { routine: Routine::Positions, args } => {
+                let args: Vec<_> = args.iter().map(view).collect();
+                format!("positions({})", args.join(", "))
             }
             Kernel::Routine { .. } | Kernel::Custom { .. } => {
                 let number = |id| self.value_of.get(&id).map(|number| format!("%{number}"));
@@ -571,7 +608,7 @@ impl<'p> Reader<'p> {
         let mut transposed: Vec<String> = Vec::new();
         for view in instruction.operands() {
             let vector = view.shape.rows == 1 || view.shape.cols == 1;
-            let text = self.view(&View { repeat: Repeat::No, ..view });
+            let text = self.once(&view);
             if view.transposed && !vector && !view.is_ones() && !transposed.contains(&text) {
                 transposed.push(text);
             }
@@ -583,10 +620,12 @@ impl<'p> Reader<'p> {
         match &instruction.kernel {
             Kernel::MatMul { alpha, .. }
             | Kernel::SymmetricProduct { alpha, .. }
+            | Kernel::TriangularProduct { alpha, .. }
             | Kernel::DefiniteInverse { alpha, .. }
             | Kernel::Mirror { update: Some((alpha, _)) }
             | Kernel::Diagonal { alpha, .. }
             | Kernel::Select { alpha, .. }
+            | Kernel::PutBack { alpha, .. }
             | Kernel::Triangle { alpha, .. }
             | Kernel::CumulativeSums { alpha, .. }
             | Kernel::Reshape { alpha, .. }
@@ -613,8 +652,32 @@ impl<'p> Reader<'p> {
     }
 }
 
-fn is_factorization(instruction: &Instruction) -> bool {
-    matches!(instruction.kernel, Kernel::Factorize { .. })
+/// Whether an instruction computes something else than the value of its node.
+fn is_on_the_way(instruction: &Instruction) -> bool {
+    let routine = |kernel: &Kernel| matches!(kernel, Kernel::Routine { routine: Routine::Positions, .. });
+    matches!(instruction.kernel, Kernel::Factorize { lower: false, .. }) || routine(&instruction.kernel)
+}
+
+/// The part of a matrix that begins in this row and this column: `[2..4, ..]`.
+fn part(start: [usize; 2], part: Shape, whole: Shape) -> String {
+    let range = |start: usize, len: usize, whole: usize| match start + len {
+        end if start == 0 && end == whole => "..".to_owned(),
+        _ if len == 1 => start.to_string(),
+        end => format!("{start}..{end}"),
+    };
+    let [i, j] = start;
+    format!("[{}, {}]", range(i, part.rows, whole.rows), range(j, part.cols, whole.cols))
+}
+
+/// `tril(x)` and its like.
+fn triangle_of(part: Triangle, x: &str) -> String {
+    let name = if part.upper { "triu" } else { "tril" };
+    let offset = match (part.strict, part.upper) {
+        (false, _) => "",
+        (true, true) => ", 1",
+        (true, false) => ", −1",
+    };
+    format!("{name}({x}{offset})")
 }
 
 /// `c x`

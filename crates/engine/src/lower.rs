@@ -1,23 +1,25 @@
 //! From expressions to instructions.
 //!
-//! A transpose is a view, a literal coefficient rides along until a kernel can take it into its `alpha`, ones
-//! are a number that is read many times, and an identity is only ever added to a diagonal. Some nodes are
+//! A transpose is a view, and so is a part of a matrix, a literal coefficient rides along until a kernel can take it into its
+//! `alpha`, ones are a number that is read many times, and an identity is only ever added to a diagonal. Some nodes are
 //! *deferred*: computed by their only user, which can do so without a temporary. A product is added into the
 //! sum it belongs to, a chain of elementwise operations runs in one pass.
 
 use crate::Error;
 use crate::brief::Stretches;
 use crate::kernels::arrange::Triangle;
+use crate::kernels::triangular::Parts;
+use crate::kernels::{reduce, small};
 use crate::plan::{
-    Arg, Buffer, Elementwise, Factorization, Group, Input, Instruction, Kernel, Method, Place, Plan, Repeat,
-    Slot, Step, View,
+    Arg, Around, Buffer, Elementwise, Factorization, Group, Input, Instruction, Kernel, Method, Place, Plan,
+    Repeat, Slot, Step, View,
 };
 use crate::recompute::{self, Cuts};
 use crate::routine::{Decomposition, Routine};
 use crate::{homes, parallel};
-use pullback_tape::{Graph, Indices, Node, NodeId, Op, Shape, Structure};
+use pullback_tape::{Factor, Graph, Indices, Node, NodeId, Op, Shape, Structure};
 use smallvec::{SmallVec, smallvec};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// One elementwise pass has at most so many operations, which also bounds the recursion.
 const LONGEST_CHAIN: u32 = 12;
@@ -57,6 +59,8 @@ enum Pattern {
     Selection {
         rows: Indices,
         back: bool,
+        /// Where they begin, if they follow each other.
+        start: Option<usize>,
     },
     Triangle(Triangle),
 }
@@ -73,6 +77,8 @@ struct Lowering<'g> {
     /// Sums that are deferred to the sum, or the multiple of a sum, which they belong to.
     joined: Vec<bool>,
     values: Vec<Option<Value>>,
+    /// Where the rows of a selection begin, if they follow each other.
+    starts: Vec<Option<usize>>,
     code: Vec<Instruction>,
     slots: Vec<Slot>,
     /// The node whose value, and nothing else, a buffer holds.
@@ -83,6 +89,15 @@ struct Lowering<'g> {
     factorizations: Vec<Factorization>,
     /// Columns with all factors of a matrix.
     decompositions: HashMap<(NodeId, Decomposition), View>,
+    /// Whether somebody asks where the columns of a node are largest, and the answers, with what they are about.
+    is_argmax_of: Vec<bool>,
+    positions_of: HashMap<NodeId, (View, View)>,
+    /// The matrices of which vectors of a decomposition are needed, not only values.
+    vectors: HashSet<(NodeId, Decomposition)>,
+    /// The products of which a multiple is an output, and others need them too: by which power of two they are multiplied.
+    multiples: HashMap<NodeId, (f64, NodeId)>,
+    /// The nodes that are Cholesky's factors, by their matrices.
+    triangles: HashMap<NodeId, NodeId>,
 }
 
 pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Result<Plan, Error> {
@@ -95,6 +110,7 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Resu
         deferred: vec![false; graph.nodes().len()],
         joined: vec![false; graph.nodes().len()],
         values: vec![None; graph.nodes().len()],
+        starts: graph.nodes().iter().map(|node| start_of_run(&graph, node)).collect(),
         code: Vec::new(),
         slots: Vec::new(),
         owners: Vec::new(),
@@ -103,14 +119,37 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Resu
         factors_of: HashMap::new(),
         factorizations: Vec::new(),
         decompositions: HashMap::new(),
+        is_argmax_of: vec![false; graph.nodes().len()],
+        positions_of: HashMap::new(),
+        vectors: graph.nodes().iter().filter_map(|node| vectors(&graph, node)).collect(),
+        multiples: {
+            let multiple = |&id: &NodeId| match (graph.node(id).op, &graph.node(id).args[..]) {
+                (Op::Scale(c), &[x]) if is_power_of_two(c.value()) => Some((x, (c.value(), id))),
+                _ => None,
+            };
+            graph.outputs().iter().filter_map(multiple).collect()
+        },
+        triangles: {
+            let factors = graph.iter().filter(|(_, node)| node.op == Op::Cholesky);
+            factors.filter_map(|(id, node)| Some((*node.args.first()?, id))).collect()
+        },
     };
+    for node in graph.nodes() {
+        if let (Op::ColArgmax, &[x]) = (node.op, &node.args[..]) {
+            lowering.is_argmax_of[x.index()] = true;
+        }
+    }
     lowering.defer();
     for (id, node) in graph.iter() {
         if let Op::Symbol(name) = node.op {
             return Err(Error::Symbolic { name: graph.name(name).to_owned(), location: node.location });
         }
         // What is known without being stored is stored only if something asks for its entries.
-        let known = lowering.identity(id).is_some() || lowering.pattern(id).is_some();
+        let known = lowering.identity(id).is_some()
+            || lowering.pattern(id).is_some()
+            || lowering.argmax(id).is_some()
+            || lowering.window(id).is_some()
+            || lowering.picked_columns(id).is_some();
         if !lowering.deferred[id.index()] && !known {
             lowering.value(id);
         }
@@ -177,13 +216,35 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Resu
     })
 }
 
+/// Whether multiplying by a number and dividing by it again changes nothing.
+fn is_power_of_two(x: f64) -> bool {
+    // Neither is subnormal.
+    let usual = (1e-30..1e30).contains(&x.abs());
+    usual && x.abs().log2().fract() == 0.0
+}
+
+/// The matrix and the decomposition of which a node needs vectors.
+fn vectors(graph: &Graph, node: &Node) -> Option<(NodeId, Decomposition)> {
+    let &matrix = node.args.first()?;
+    match node.op {
+        Op::SymmetricFunction { .. } => Some((matrix, Decomposition::Eigen)),
+        Op::Factor(factor) => {
+            let shape = graph.node(matrix).shape;
+            let (decomposition, start) = Decomposition::of(factor, shape);
+            (start > 0 || Routine::of_factors(factor, shape).is_some()).then_some((matrix, decomposition))
+        }
+        _ => None,
+    }
+}
+
 /// Lets inner products of matrices that are stored in different orders read one of them from its copy, if that is an
 /// output: copies to the caller's matrices are often made across storage orders, and then the orders agree.
 fn read_copies(code: &mut [Instruction], outputs: &[View]) {
     let copied = |instruction: &Instruction, view: &View| match &instruction.kernel {
         Kernel::Copy { a, alpha: 1.0 } => {
             let output = outputs.iter().any(|output| output.buffer() == Some(instruction.dst));
-            (output && a.place == view.place && a.repeat == view.repeat).then_some(a.transposed)
+            let same = a.place == view.place && a.window == view.window && a.repeat == view.repeat;
+            (output && same).then_some(a.transposed)
         }
         _ => None,
     };
@@ -199,7 +260,8 @@ fn read_copies(code: &mut [Instruction], outputs: &[View]) {
         let find = |(other, view): (View, View)| {
             let (at, turned) = (k + 1..code.len()).find_map(|at| Some((at, copied(&code[at], &view)?)))?;
             let place = Place::Buffer(code[at].dst);
-            Some((at, other, View { place, transposed: view.transposed != turned, ..view }))
+            let transposed = view.transposed != turned;
+            Some((at, other, View { place, window: None, transposed, ..view }))
         };
         let Some((at, other, copy)) = [(*a, *b), (*b, *a)].into_iter().find_map(find) else { continue };
         if let Kernel::Inner { a, b, .. } = &mut code[k].kernel {
@@ -211,10 +273,20 @@ fn read_copies(code: &mut [Instruction], outputs: &[View]) {
     }
 }
 
+/// Where the rows that a node selects begin, if they follow each other.
+fn start_of_run(graph: &Graph, node: &Node) -> Option<usize> {
+    let Op::Selection(rows) = node.op else { return None };
+    let rows = graph.indices(rows);
+    let start = rows.first().copied().unwrap_or(0);
+    rows.iter().zip(start..).all(|(&row, next)| row == next).then_some(start)
+}
+
 impl<'g> Lowering<'g> {
-    /// Whether what `user` needs can be left to it: nobody else reads it, and it is not computed once for all runs.
+    /// Whether what `user` needs can be left to it: nobody else reads it, it is not computed once for all runs, and it is no
+    /// checkpoint, which has to be stored.
     fn can_defer(&self, id: NodeId, user: NodeId) -> bool {
-        self.uses[id.index()] == 1 && self.constant[id.index()] == self.constant[user.index()]
+        let same_time = self.constant[id.index()] == self.constant[user.index()];
+        self.uses[id.index()] == 1 && same_time && !self.node(id).checkpoint
     }
 
     fn node(&self, id: NodeId) -> &'g Node {
@@ -231,6 +303,8 @@ impl<'g> Lowering<'g> {
             // What is not computed is seen through: who reads a transpose reads what is under it.
             let repeats = |&arg: &NodeId| self.node(arg).op == Op::Ones;
             let is_view = matches!(node.op, Op::Transpose | Op::Scale(_) | Op::ScaleBy)
+                || self.window(id).is_some()
+                || self.picked_columns(id).is_some()
                 || node.op == Op::MatMul && node.args.iter().any(repeats);
             let passes_on = is_view && self.runs_read[id.index()];
             for (slot, arg) in node.args.iter().enumerate() {
@@ -238,7 +312,7 @@ impl<'g> Lowering<'g> {
                 // Of a matrix that is factorized nothing but the factors is read.
                 let factorized = match node.op {
                     Op::Inverse | Op::Cholesky | Op::Factor(_) | Op::Det | Op::LogDet => true,
-                    Op::Solve | Op::SymmetricFunction { .. } => slot == 0,
+                    Op::Solve | Op::LeastSquares | Op::SymmetricFunction { .. } => slot == 0,
                     _ => false,
                 };
                 self.runs_read[arg.index()] |= passes_on || !self.constant[id.index()] && !factorized;
@@ -258,9 +332,26 @@ impl<'g> Lowering<'g> {
             let pass = match node.op {
                 Op::Scale(_) => inlined || is_output[id.index()],
                 Op::Add => !sum_of_products,
-                Op::Hadamard if self.masks(id).is_some() => false,
+                Op::Hadamard if self.is_masked(id) => false,
                 op => op.is_elementwise() || op == Op::ScaleBy || self.scales(id).is_some(),
             };
+            if let Some((_, x)) = self.mirrored(id) {
+                for &arg in &node.args {
+                    let (triangle, _) = self.under_transpose(arg);
+                    self.deferred[arg.index()] = true;
+                    self.deferred[triangle.index()] = true;
+                }
+                let same_time = self.constant[x.index()] == self.constant[id.index()];
+                self.deferred[x.index()] = same_time && self.uses[x.index()] == 2 && self.has_triangle(x);
+                continue;
+            }
+            if let Some((_, x)) = self.masks(id)
+                && self.can_defer(x, id)
+                && self.has_triangle(x)
+            {
+                self.deferred[x.index()] = true;
+                continue;
+            }
             let summed = self.summed(id);
             for &arg in &node.args {
                 // What is to be kept has to be stored.
@@ -284,9 +375,28 @@ impl<'g> Lowering<'g> {
                 if !self.can_defer(arg, id) {
                     continue;
                 }
+                // Columns of a pass are added to where they go.
+                let scaled = matches!(self.node(arg).op, Op::Scale(_));
+                if self.columns_put_back(id).is_some_and(|(x, _)| x == arg) && self.can_chain(arg) && !scaled
+                {
+                    self.deferred[arg.index()] = true;
+                    continue;
+                }
+                // What is put back by rows and by columns goes to its place at once.
+                if self.put_back(id).is_some() && self.put_back(arg).is_some() {
+                    self.deferred[arg.index()] = true;
+                    continue;
+                }
                 let scale = matches!(node.op, Op::Scale(_));
-                let scaled = scale && self.is_reduction(arg);
-                if (sum_of_products || scale) && self.term(arg, id).is_some() || scaled && !inlined {
+                let passes_on = scale || node.op == Op::Transpose;
+                let halved = self.masks(arg).is_some() || self.mirrored(arg).is_some();
+                let scaled = scale && (self.is_reduction(arg) || halved);
+                let added = if sum_of_products || inlined && passes_on {
+                    self.addend(arg, id).or_else(|| self.term(arg, id)).is_some()
+                } else {
+                    scale && self.term(arg, id).is_some()
+                };
+                if added || scaled && !inlined {
                     self.deferred[arg.index()] = true;
                     continue;
                 }
@@ -314,13 +424,13 @@ impl<'g> Lowering<'g> {
     /// Whether a node is a sum to which a product, or a multiple of the identity, can be added in place.
     fn is_sum_of_products(&self, id: NodeId) -> bool {
         let node = self.node(id);
-        let in_place = |&arg: &NodeId| self.term(arg, id).is_some() || self.identity(arg).is_some();
+        let in_place = |&arg: &NodeId| self.addend(arg, id).is_some() || self.identity(arg).is_some();
         node.op == Op::Add && node.args.iter().any(in_place)
     }
 
     /// How many operands of a sum cannot be added in place.
     fn plain(&self, sum: NodeId) -> usize {
-        let in_place = |&arg: &NodeId| self.term(arg, sum).is_some() || self.identity(arg).is_some();
+        let in_place = |&arg: &NodeId| self.addend(arg, sum).is_some() || self.identity(arg).is_some();
         self.node(sum).args.iter().filter(|arg| !in_place(arg)).count()
     }
 
@@ -335,17 +445,19 @@ impl<'g> Lowering<'g> {
         let identity = node.op == Op::Add && node.args.iter().any(|&arg| self.identity(arg).is_some());
         let product = matches!(node.op, Op::Scale(_)) && self.term(id, id).is_some();
         let entrywise = node.op.is_elementwise() || node.op == Op::ScaleBy || self.scales(id).is_some();
-        entrywise && !identity && !product && self.masks(id).is_none()
+        entrywise && !identity && !product && !self.is_masked(id) && self.mirrored(id).is_none()
     }
 
     /// What is known of a node that is a selection or a triangle of ones, or the transpose of one.
     fn pattern(&self, id: NodeId) -> Option<Pattern> {
         let node = self.node(id);
         match (node.op, node.args.first()) {
-            (Op::Selection(rows), _) => Some(Pattern::Selection { rows, back: false }),
+            (Op::Selection(rows), _) => {
+                Some(Pattern::Selection { rows, back: false, start: self.starts[id.index()] })
+            }
             (Op::Triangle { strict }, _) => Some(Pattern::Triangle(Triangle { upper: false, strict })),
             (Op::Transpose, Some(&x)) => self.pattern(x).map(|pattern| match pattern {
-                Pattern::Selection { rows, back } => Pattern::Selection { rows, back: !back },
+                Pattern::Selection { rows, back, start } => Pattern::Selection { rows, back: !back, start },
                 Pattern::Triangle(part) => Pattern::Triangle(part.transposed()),
             }),
             _ => None,
@@ -366,11 +478,115 @@ impl<'g> Lowering<'g> {
         self.triangle(a).map(|part| (part, b)).or(self.triangle(b).map(|part| (part, a)))
     }
 
+    /// The X of an `argmax(X)`, or the transpose of one, and whether it is that.
+    fn argmax(&self, id: NodeId) -> Option<(NodeId, bool)> {
+        let node = self.node(id);
+        match (node.op, node.args.first()) {
+            (Op::ColArgmax, Some(&x)) => Some((x, false)),
+            (Op::Transpose, Some(&y)) => self.argmax(y).map(|(x, transposed)| (x, !transposed)),
+            _ => None,
+        }
+    }
+
+    /// The same of an entrywise product with one, and the other factor.
+    fn at_maxima(&self, id: NodeId) -> Option<(NodeId, bool, NodeId)> {
+        let node = self.node(id);
+        let (Op::Hadamard, &[a, b]) = (node.op, &node.args[..]) else { return None };
+        let ((x, transposed), y) = self.argmax(a).zip(Some(b)).or(self.argmax(b).zip(Some(a)))?;
+        Some((x, transposed, y))
+    }
+
+    /// Whether most entries of an entrywise product are 0 and need not be computed.
+    fn is_masked(&self, id: NodeId) -> bool {
+        self.masks(id).is_some() || self.at_maxima(id).is_some()
+    }
+
+    /// A triangle and the matrix it belongs to, if a node is the sum of this triangle and, strictly above or below the diagonal,
+    /// its mirror image: `tril(A) + tril(A, −1)ᵀ`, of which nobody needs the terms.
+    fn mirrored(&self, id: NodeId) -> Option<(Triangle, NodeId)> {
+        let node = self.node(id);
+        let (Op::Add, &[a, b]) = (node.op, &node.args[..]) else { return None };
+        let term = |id: NodeId| {
+            let (x, transposed) = self.under_transpose(id);
+            let (part, matrix) = self.masks(x)?;
+            let alone = self.can_defer(id, a) && self.can_defer(x, a);
+            alone.then_some((part, matrix, transposed))
+        };
+        let ((p, x, x_turned), (q, y, y_turned)) = (term(a)?, term(b)?);
+        let halves = p.upper == q.upper && p.strict != q.strict && x_turned != y_turned;
+        let same_time = self.constant[a.index()] == self.constant[id.index()];
+        (x == y && halves && same_time).then_some((Triangle { strict: false, ..p }, x))
+    }
+
+    /// Whether a node is a product of which a triangle takes less time than the whole.
+    fn has_triangle(&self, id: NodeId) -> bool {
+        let node = self.node(id);
+        let (Op::MatMul, &[a, b]) = (node.op, &node.args[..]) else { return false };
+        let other = |id| matches!(self.node(id).op, Op::Ones | Op::Diag) || self.pattern(id).is_some();
+        let large = node.shape.rows >= FROM_SYMMETRIC && self.node(a).shape.cols >= DEEP;
+        node.shape.is_square() && large && !other(a) && !other(b)
+    }
+
+    /// The triangle outside of which a matrix is known to be 0.
+    fn known_triangle(&self, id: NodeId) -> Option<Triangle> {
+        let (x, transposed) = self.under_transpose(id);
+        let whole = |upper| Some(Triangle { upper, strict: false });
+        let node = self.node(x);
+        let part = match node.op {
+            Op::Cholesky | Op::Factor(Factor::Lower | Factor::SymmetricLower) => whole(false),
+            Op::Factor(Factor::Triangular | Factor::Upper) => whole(true),
+            _ => self.masks(x).map(|(part, _)| part).filter(|_| node.shape.is_square()),
+        };
+        part.map(|part| if transposed { part.transposed() } else { part })
+    }
+
     /// Of a product with a pattern, the pattern, the other factor, and whether that is the left one.
     fn patterned(&self, a: NodeId, b: NodeId) -> Option<(Pattern, NodeId, bool)> {
         self.pattern(a)
             .map(|pattern| (pattern, b, false))
             .or(self.pattern(b).map(|pattern| (pattern, a, true)))
+    }
+
+    /// The matrix, the row and the column, if a node is the part of a matrix that begins there: a product that picks rows,
+    /// or columns, that follow each other.
+    fn window(&self, id: NodeId) -> Option<(NodeId, [usize; 2])> {
+        self.moved(id, false)
+    }
+
+    /// The same of a product that puts them back.
+    fn put_back(&self, id: NodeId) -> Option<(NodeId, [usize; 2])> {
+        self.moved(id, true)
+    }
+
+    fn moved(&self, id: NodeId, puts_back: bool) -> Option<(NodeId, [usize; 2])> {
+        let node = self.node(id);
+        let (Op::MatMul, &[a, b]) = (node.op, &node.args[..]) else { return None };
+        match self.patterned(a, b)? {
+            (Pattern::Selection { start: Some(start), back, .. }, x, columns) => {
+                let at = if columns { [0, start] } else { [start, 0] };
+                ((back != columns) == puts_back).then_some((x, at))
+            }
+            _ => None,
+        }
+    }
+
+    /// The matrix and the list, if a node is a product that picks columns, not all of which follow each other.
+    fn picked_columns(&self, id: NodeId) -> Option<(NodeId, Indices)> {
+        self.columns(id, false)
+    }
+
+    /// The same of a product that puts them back.
+    fn columns_put_back(&self, id: NodeId) -> Option<(NodeId, Indices)> {
+        self.columns(id, true)
+    }
+
+    fn columns(&self, id: NodeId, puts_back: bool) -> Option<(NodeId, Indices)> {
+        let node = self.node(id);
+        let (Op::MatMul, &[a, b]) = (node.op, &node.args[..]) else { return None };
+        match self.patterned(a, b)? {
+            (Pattern::Selection { start: None, back, rows }, x, true) if back != puts_back => Some((x, rows)),
+            _ => None,
+        }
     }
 
     /// `(v, X)` if the node is the product of a `Diag(v)` and a matrix: every row of X, or every column, times an
@@ -387,7 +603,7 @@ impl<'g> Lowering<'g> {
     fn term(&self, id: NodeId, user: NodeId) -> Option<(f64, NodeId)> {
         let node = self.node(id);
         match (node.op, &node.args[..]) {
-            _ if !self.can_defer(id, user) => None,
+            _ if !self.can_defer(id, user) || self.window(id).is_some() => None,
             (Op::MatMul, &[a, b]) => {
                 // Sums, repetitions and scalings are not products once they are lowered.
                 let other =
@@ -402,6 +618,22 @@ impl<'g> Lowering<'g> {
                 self.term(x, user).map(|(_, term)| (c.value(), term))
             }
             _ => None,
+        }
+    }
+
+    /// The same in a sum, where a product may also be transposed: `(A B)ᵀ = Bᵀ Aᵀ` is added as it stands.
+    fn addend(&self, id: NodeId, sum: NodeId) -> Option<(f64, NodeId)> {
+        let node = self.node(id);
+        match (node.op, &node.args[..]) {
+            (Op::Transpose, &[x]) if self.can_defer(id, sum) => {
+                let &[a, b] = &self.node(x).args[..] else { return None };
+                let picks = self.patterned(a, b).is_some();
+                self.term(x, sum).filter(|&(_, term)| term == x && !picks).map(|(c, _)| (c, id))
+            }
+            (Op::Scale(c), &[x]) if self.node(x).op == Op::Transpose && self.can_defer(id, sum) => {
+                self.addend(x, sum).map(|(_, term)| (c.value(), term))
+            }
+            _ => self.term(id, sum),
         }
     }
 
@@ -463,9 +695,8 @@ impl<'g> Lowering<'g> {
     /// A buffer with the value of `id` that may be overwritten: its own if nobody else reads it.
     fn writable(&mut self, id: NodeId, for_node: NodeId) -> Buffer {
         let value = self.value(id);
-        let whole = !value.view.transposed && value.view.repeat == Repeat::No && value.alpha == 1.0;
-        match value.view.buffer() {
-            Some(buffer) if whole && self.can_defer(id, for_node) && self.owners[buffer] == id => {
+        match self.own(id, for_node) {
+            Some(buffer) if !value.view.transposed => {
                 self.owners[buffer] = for_node;
                 buffer
             }
@@ -476,11 +707,33 @@ impl<'g> Lowering<'g> {
         }
     }
 
+    /// The same, or a buffer with the transpose, and whether it is that.
+    fn writable_either_way(&mut self, id: NodeId, for_node: NodeId) -> (Buffer, bool) {
+        let value = self.value(id);
+        match self.own(id, for_node) {
+            Some(buffer) if value.view.transposed => {
+                self.owners[buffer] = for_node;
+                (buffer, true)
+            }
+            _ => (self.writable(id, for_node), false),
+        }
+    }
+
+    /// The buffer with the value of `id`, or its transpose, if nobody else reads it.
+    fn own(&mut self, id: NodeId, for_node: NodeId) -> Option<Buffer> {
+        let Value { alpha, view } = self.value(id);
+        let (owner, transposed) = self.under_transpose(id);
+        let last = self.can_defer(id, for_node) && (!transposed || self.can_defer(owner, for_node));
+        let whole = view.window.is_none() && view.repeat == Repeat::No && alpha == 1.0;
+        view.buffer().filter(|&buffer| last && whole && self.owners[buffer] == owner)
+    }
+
     /// What an output is read from: a buffer that holds it whole, or transposed.
     fn output(&mut self, id: NodeId) -> View {
         let value = self.value(id);
         let view = value.view;
-        if view.buffer().is_some() && view.repeat == Repeat::No && value.alpha == 1.0 {
+        let stored = view.window.is_none() && view.repeat == Repeat::No;
+        if view.buffer().is_some() && stored && value.alpha == 1.0 {
             return view;
         }
         // In the order of its source, of which the transpose is handed out.
@@ -569,6 +822,12 @@ impl<'g> Lowering<'g> {
                 _ if self.deferred[x.index()] && self.is_reduction(x) => {
                     plain(self.reduction(x, c.value(), id))
                 }
+                _ if let Some((part, matrix)) = self.masks(x).filter(|_| self.deferred[x.index()]) => {
+                    plain(self.masked(part, matrix, c.value(), id))
+                }
+                _ if let Some((part, matrix)) = self.mirrored(x).filter(|_| self.deferred[x.index()]) => {
+                    plain(self.both_triangles(part, matrix, c.value(), id))
+                }
                 _ if self.deferred[x.index()] => plain(self.pass(id)),
                 _ => {
                     let x = self.value(x);
@@ -581,12 +840,23 @@ impl<'g> Lowering<'g> {
             (Op::Add, _) if self.is_sum_of_products(id) && !self.deferred[id.index()] => {
                 plain(self.accumulated(id, 1.0, id))
             }
-            (Op::Add, _) => plain(self.pass(id)),
-            (Op::Hadamard, _) if self.masks(id).is_some() => {
-                let (part, x) = self.masks(id).unwrap_or((Triangle { upper: false, strict: false }, id));
-                let Value { alpha, view: a } = self.value(x);
-                plain(self.emit(id, shape, Kernel::Triangle { a, part, alpha }))
+            (Op::Add, _) if let Some((part, x)) = self.mirrored(id) => {
+                plain(self.both_triangles(part, x, 1.0, id))
             }
+            (Op::Hadamard, _) if let Some((x, transposed, y)) = self.at_maxima(id) => {
+                let Value { alpha, view } = self.value(y);
+                let view = if transposed { view.transpose() } else { view };
+                let at_maxima = self.put_at_maxima(view, x, id);
+                Value { alpha, view: if transposed { at_maxima.transpose() } else { at_maxima } }
+            }
+            (Op::ColArgmax, &[x]) => plain(self.put_at_maxima(View::ones(shape), x, id)),
+            (Op::ColMax, &[x]) if self.is_argmax_of[x.index()] => {
+                let (positions, a) = self.positions(x, id);
+                let args = smallvec![a, positions];
+                plain(self.emit(id, shape, Kernel::Routine { routine: Routine::EntriesAt, args }))
+            }
+            (Op::Add, _) => plain(self.pass(id)),
+            (Op::Hadamard, _) if let Some((part, x)) = self.masks(id) => plain(self.masked(part, x, 1.0, id)),
             (Op::Hadamard | Op::Quotient | Op::ScaleBy | Op::Map(_) | Op::Zip(_), _) => plain(self.pass(id)),
             (Op::Inner | Op::Trace | Op::Norm, _) => plain(self.reduction(id, 1.0, id)),
             (Op::LogSumExp, &[a]) => {
@@ -625,35 +895,54 @@ impl<'g> Lowering<'g> {
             }
             (Op::Solve, &[a, b]) => {
                 let ((factors, which), transposed) = self.factorized(a, id);
-                let dst = self.writable(b, id);
-                plain(self.emit_to(dst, id, Kernel::Solve { factors, which, transposed }))
+                let (dst, turned) = self.writable_either_way(b, id);
+                let solution = self.emit_to(dst, id, Kernel::Solve { factors, which, transposed, turned });
+                plain(if turned { solution.transpose() } else { solution })
             }
             (Op::TriangularSolve { upper, unit }, &[a, b]) => {
                 let a = self.value(a);
                 let stored = a.view.repeat == Repeat::No;
                 let a = if stored { self.applied(a, id) } else { self.copy(a, id) };
-                let dst = self.writable(b, id);
-                plain(self.emit_to(dst, id, Kernel::TriangularSolve { a, upper, unit }))
+                let (dst, turned) = self.writable_either_way(b, id);
+                let solution = self.emit_to(dst, id, Kernel::TriangularSolve { a, upper, unit, turned });
+                plain(if turned { solution.transpose() } else { solution })
             }
             (Op::Cholesky, &[a]) => {
-                let (factors, which) = self.factorized_by(Method::Cholesky, a, id);
-                plain(self.emit(id, shape, Kernel::LowerFactor { factors, which }))
+                let (factor, _) = self.factorized_by(Method::Cholesky, a, id);
+                plain(View::whole(Place::Buffer(factor), shape))
             }
             (Op::Factor(factor), &[a]) => {
                 let of = self.node(a).shape;
-                let (decomposition, start) = Decomposition::of(factor, of);
-                let a = self.decomposed(decomposition, a, id);
+                let (whole, start) = Decomposition::of(factor, of);
+                let alone = whole.values_alone().filter(|_| !self.vectors.contains(&(a, whole)));
+                // QR of a wide matrix is that of its transpose.
+                let matrix = match self.under_transpose(a) {
+                    (x, true) if whole == Decomposition::Qr && of.rows > of.cols => x,
+                    _ => a,
+                };
+                let a = self.decomposed(alone.unwrap_or(whole), matrix, id);
                 if let Some(routine) = Routine::of_factors(factor, of) {
                     let kernel = Kernel::Routine { routine, args: smallvec![a] };
                     return plain(self.emit(id, shape, kernel));
                 }
                 plain(self.emit(id, shape, Kernel::Part { a, start }))
             }
+            (Op::LeastSquares, &[a, b]) => {
+                let (matrix, turned) = self.under_transpose(a);
+                let of = self.node(matrix).shape;
+                let wide = of.rows < of.cols;
+                let factors = self.decomposed(Decomposition::Qr, matrix, id);
+                let mut args = self.arguments(&[b], id);
+                args.insert(0, factors);
+                let shape_of_factors = if wide { of.transposed() } else { of };
+                let routine = Routine::LeastSquares { shape: shape_of_factors, transposed: turned != wide };
+                plain(self.emit(id, shape, Kernel::Routine { routine, args }))
+            }
             (Op::StopGradient, &[x]) => self.value(x),
             (Op::SymmetricFunction { order, columns }, [a, others @ ..]) => {
                 let mut args = self.arguments(others, id);
                 args.insert(0, self.decomposed(Decomposition::Eigen, *a, id));
-                let routine = Routine::SymmetricFunction { order, columns };
+                let routine = Routine::SymmetricFunction { order, columns, symmetric: self.is_symmetric(id) };
                 plain(self.emit(id, shape, Kernel::Routine { routine, args }))
             }
             (op, args) if let Some(routine) = Routine::of(op) => {
@@ -713,12 +1002,36 @@ impl<'g> Lowering<'g> {
     fn product_value(&mut self, id: NodeId, a: NodeId, b: NodeId) -> Value {
         let shape = self.node(id).shape;
         let inner = self.node(a).shape.cols;
+        if let Some((mut x, mut at)) = self.window(id) {
+            while let Some((under, [i, j])) = self.window(x) {
+                (x, at) = (under, [at[0] + i, at[1] + j]);
+            }
+            let x = self.value(x);
+            let part = Value { view: x.view.part(at, shape), ..x };
+            let copied = self.is_worth_copying(&part.view, id);
+            return if copied { Value { alpha: 1.0, view: self.copy(part, id) } } else { part };
+        }
         let (ones_a, ones_b) = (self.node(a).op == Op::Ones, self.node(b).op == Op::Ones);
         if let Some((Pattern::Triangle(part), x, columns)) = self.patterned(a, b) {
             let Value { alpha, view: a } = self.value(x);
             let part = if columns { part.transposed() } else { part };
-            let sums = Kernel::CumulativeSums { a, part, columns, alpha };
-            return Value { alpha: 1.0, view: self.emit(id, shape, sums) };
+            // In the order in which it is stored.
+            let view = if a.transposed {
+                let sums = Kernel::CumulativeSums { a: a.transpose(), part, columns: !columns, alpha };
+                self.emit(id, shape.transposed(), sums).transpose()
+            } else {
+                self.emit(id, shape, Kernel::CumulativeSums { a, part, columns, alpha })
+            };
+            return Value { alpha: 1.0, view };
+        }
+        if let Some(&(c, multiple)) = self.multiples.get(&id)
+            && self.constant[id.index()] == self.constant[multiple.index()]
+            && !self.in_halves(id, id)
+            && !ones_a
+            && !ones_b
+        {
+            let dst = self.added(id, c, None, multiple);
+            return Value { alpha: 1.0 / c, view: View::whole(Place::Buffer(dst), shape) };
         }
         if !ones_a && !ones_b || self.patterned(a, b).is_some() {
             let dst = self.added(id, 1.0, None, id);
@@ -738,19 +1051,73 @@ impl<'g> Lowering<'g> {
         Value { alpha: 1.0, view: self.emit(id, line, kernel).repeated(shape) }
     }
 
+    /// Whether a part of a matrix is copied: a row, of which every entry is in another line of memory, and what is small
+    /// and read more than once, so that whoever reads it may be brief.
+    fn is_worth_copying(&self, part: &View, id: NodeId) -> bool {
+        let whole = match part.place {
+            Place::Buffer(buffer) => self.slots[buffer].shape,
+            Place::Input(input) => self.inputs[input].shape,
+            Place::One => return false,
+        };
+        if part.repeat != Repeat::No || part.start(whole).is_some() {
+            return false;
+        }
+        let few = part.shape.rows.saturating_mul(part.shape.cols) <= small::COPY;
+        part.stored().rows == 1 || few && self.uses[id.index()] > 1
+    }
+
+    /// A factor of a brief product: a copy of a part that such a product does not read where it is.
+    fn at_hand(&mut self, part: View, node: NodeId) -> View {
+        let start = match part.place {
+            Place::Buffer(buffer) => part.start(self.slots[buffer].shape),
+            Place::Input(input) => {
+                let whole = self.inputs[input].shape;
+                let few = whole.rows.saturating_mul(whole.cols) <= small::COPY;
+                part.start(whole).filter(|_| few)
+            }
+            Place::One => Some(0),
+        };
+        let read = part.window.is_none() || part.repeat == Repeat::No && start.is_some();
+        if read { part } else { self.copy(Value { alpha: 1.0, view: part }, node) }
+    }
+
     /// The term `id` times `alpha`, stored for `node` or added to `dst`. Of what is symmetric and
     /// [large enough](Self::in_halves) it is the lower triangle.
     fn added(&mut self, id: NodeId, alpha: f64, dst: Option<Buffer>, node: NodeId) -> Buffer {
         let (term, accumulate) = (self.node(id), dst.is_some());
-        let kernel = match (term.op, &term.args[..]) {
+        let (product, transposed) = self.under_transpose(id);
+        let kernel = match (term.op, &self.node(product).args[..]) {
             (Op::Inverse, &[a]) => {
                 let ((factors, which), _) = self.factorized(a, id);
                 Kernel::DefiniteInverse { factors, which, alpha, accumulate }
             }
+            _ if let Some((x, at)) = self.place_of(id) => {
+                let x = self.value(x);
+                let around = if accumulate { Around::Added } else { Around::Zeros };
+                Kernel::PutBack { a: x.view, at, alpha: alpha * x.alpha, around }
+            }
+            _ if let Some((x, rows)) = self.columns_put_back(id)
+                && self.deferred[x.index()] =>
+            {
+                let mut pass = Elementwise::default();
+                let (c, arg) = self.step(x, x, &mut pass);
+                if let Arg::Operand(_) = arg {
+                    pass.steps.push((Step::Scale(1.0, arg), None));
+                }
+                let (pass, shape) = (Box::new(pass), self.node(x).shape);
+                Kernel::PutBackOf { pass, shape, rows, alpha: alpha * c, accumulate }
+            }
             (_, &[a, b]) if self.patterned(a, b).is_some() => self.selected(a, b, alpha, accumulate),
             (_, &[a, b]) => {
                 let (a, b) = (self.value(a), self.value(b));
-                let (lhs, rhs, alpha) = (a.view, b.view, alpha * a.alpha * b.alpha);
+                let (mut lhs, mut rhs, alpha) = (a.view, b.view, alpha * a.alpha * b.alpha);
+                if transposed {
+                    (lhs, rhs) = (rhs.transpose(), lhs.transpose());
+                }
+                if small::is_small(lhs.shape.rows, lhs.shape.cols, rhs.shape.cols) {
+                    lhs = self.at_hand(lhs, node);
+                    rhs = self.at_hand(rhs, node);
+                }
                 if self.in_halves(id, node) {
                     Kernel::SymmetricProduct { lhs, rhs, alpha, accumulate }
                 } else {
@@ -767,9 +1134,98 @@ impl<'g> Lowering<'g> {
         dst
     }
 
+    /// What a term puts back, and where it goes.
+    fn place_of(&self, term: NodeId) -> Option<(NodeId, [usize; 2])> {
+        let (mut x, mut at) = self.put_back(term)?;
+        while self.deferred[x.index()]
+            && let Some((under, [i, j])) = self.put_back(x)
+        {
+            (x, at) = (under, [at[0] + i, at[1] + j]);
+        }
+        Some((x, at))
+    }
+
+    /// The matrices that terms put back, in order, if these fill a matrix of this shape, and whether they stand under each
+    /// other there, and not beside each other.
+    fn stacked(&self, terms: &[(f64, NodeId)], shape: Shape) -> Option<(Vec<(NodeId, f64)>, bool)> {
+        let places = terms.iter().map(|&(alpha, term)| {
+            let (x, at) = self.place_of(term)?;
+            Some((at, self.node(x).shape, x, alpha))
+        });
+        let mut places = places.collect::<Option<Vec<_>>>()?;
+        // What is empty goes before what begins in the same place.
+        places.sort_by_key(|&(at, part, ..)| (at, part.rows, part.cols));
+        let fills = |under: bool| {
+            let end = places.iter().try_fold(0, |end, &(at, part, ..)| {
+                let (begins, width, len) = if under {
+                    ([end, 0], part.cols == shape.cols, part.rows)
+                } else {
+                    ([0, end], part.rows == shape.rows, part.cols)
+                };
+                (at == begins && width).then_some(end + len)
+            });
+            end == Some(if under { shape.rows } else { shape.cols })
+        };
+        let under = fills(true);
+        let parts = places.iter().map(|&(.., x, alpha)| (x, alpha)).collect();
+        (under || fills(false)).then_some((parts, under))
+    }
+
+    /// `alpha` times a triangle of a matrix, stored for `node`.
+    fn masked(&mut self, part: Triangle, matrix: NodeId, alpha: f64, node: NodeId) -> View {
+        if self.deferred[matrix.index()] {
+            return self.triangle_of_product(part, matrix, false, alpha, node);
+        }
+        let Value { alpha: c, view: a } = self.value(matrix);
+        self.emit(node, a.shape, Kernel::Triangle { a, part, alpha: alpha * c })
+    }
+
+    /// `alpha` times a triangle of a matrix and its mirror image, stored for `node`.
+    fn both_triangles(&mut self, part: Triangle, matrix: NodeId, alpha: f64, node: NodeId) -> View {
+        if self.deferred[matrix.index()] {
+            return self.triangle_of_product(part, matrix, true, alpha, node);
+        }
+        let Value { alpha: c, view } = self.value(matrix);
+        let view = if part.upper { view.transpose() } else { view };
+        let dst = self.copy(Value { alpha: alpha * c, view }, node).buffer().unwrap_or_default();
+        self.emit_to(dst, node, Kernel::Mirror { update: None })
+    }
+
+    /// `alpha` times a triangle of the product `id`, stored for `node`, and its mirror image if that is asked for.
+    fn triangle_of_product(
+        &mut self,
+        part: Triangle,
+        id: NodeId,
+        mirrored: bool,
+        alpha: f64,
+        node: NodeId,
+    ) -> View {
+        let &[a, b] = &self.node(id).args[..] else { return View::ones(self.node(id).shape) };
+        let mut factors = [self.known_triangle(a), self.known_triangle(b)];
+        let (a, b) = (self.value(a), self.value(b));
+        let (mut lhs, mut rhs, alpha) = (a.view, b.view, alpha * a.alpha * b.alpha);
+        let mut dst = part;
+        if mirrored && part.upper {
+            // It is the lower triangle that is mirrored.
+            (lhs, rhs) = (rhs.transpose(), lhs.transpose());
+            factors = [factors[1], factors[0]].map(|part| part.map(Triangle::transposed));
+            dst = part.transposed();
+        }
+        // Of one factor no more is read than a triangle if the other is the opposite one.
+        let same = Some(Triangle { strict: false, ..dst });
+        let opposite = factors.map(|part| part.is_some_and(|part| part.upper != dst.upper));
+        match (opposite, factors) {
+            ([true, _], [_, None]) => factors[1] = same,
+            ([_, true], [None, _]) => factors[0] = same,
+            _ => {}
+        }
+        let parts = Parts { dst, factors };
+        self.emit(node, self.node(id).shape, Kernel::TriangularProduct { lhs, rhs, parts, mirrored, alpha })
+    }
+
     /// A product with a selection.
     fn selected(&mut self, a: NodeId, b: NodeId, alpha: f64, accumulate: bool) -> Kernel {
-        let Some((Pattern::Selection { rows, back }, x, columns)) = self.patterned(a, b) else {
+        let Some((Pattern::Selection { rows, back, .. }, x, columns)) = self.patterned(a, b) else {
             return Kernel::Copy { a: View::ones(self.node(a).shape), alpha: 0.0 };
         };
         let x = self.value(x);
@@ -796,7 +1252,8 @@ impl<'g> Lowering<'g> {
     fn in_halves(&self, id: NodeId, node: NodeId) -> bool {
         let term = self.node(id);
         let large = term.op == Op::Inverse || term.shape.rows >= FROM_SYMMETRIC;
-        large && self.is_symmetric(id) && self.is_symmetric(node)
+        let selected = matches!(term.args[..], [a, b] if self.patterned(a, b).is_some());
+        large && !selected && self.is_symmetric(id) && self.is_symmetric(node)
     }
 
     /// The column u of a product `u uᵀ`.
@@ -826,7 +1283,7 @@ impl<'g> Lowering<'g> {
         while let Some(id) = pending.pop() {
             if id == sum || self.joined[id.index()] {
                 pending.extend(self.node(id).args.iter().rev());
-            } else if let Some((c, term)) = self.term(id, sum).filter(|_| self.deferred[id.index()]) {
+            } else if let Some((c, term)) = self.addend(id, sum).filter(|_| self.deferred[id.index()]) {
                 terms.push((alpha * c, term));
             } else if let Some((c, s)) = self.identity(id) {
                 identities.push((alpha * c, s));
@@ -836,6 +1293,23 @@ impl<'g> Lowering<'g> {
         }
         // What is no product and no identity comes first: it fills the buffer. There is at most one.
         let mut dst = rest.first().map(|&x| self.filled(x, alpha, node));
+        // Or terms do, of which every entry belongs to one.
+        let placed: Vec<_> =
+            terms.iter().copied().filter(|&(_, term)| self.put_back(term).is_some()).collect();
+        let halves = terms.iter().any(|&(_, term)| self.in_halves(term, node));
+        if dst.is_none()
+            && !halves
+            && placed.len() > 1
+            && let Some((parts, under)) = self.stacked(&placed, shape)
+        {
+            terms.retain(|(_, term)| self.put_back(*term).is_none());
+            let parts = parts.into_iter().map(|(x, alpha)| {
+                let x = self.value(x);
+                (x.view, alpha * x.alpha)
+            });
+            let stack = Kernel::Stack { parts: parts.collect(), under };
+            dst = self.emit(node, shape, stack).buffer();
+        }
         // Triangles first: once they are mirrored, what is not symmetric may follow.
         terms.sort_by_key(|&(_, term)| (!self.in_halves(term, node), self.outer(term).is_some()));
         let halves = terms.iter().filter(|(_, term)| self.in_halves(*term, node)).count();
@@ -902,18 +1376,44 @@ impl<'g> Lowering<'g> {
         self.factorizations.push(Factorization { method, n: a.shape.rows });
         // Once for all runs, if the matrix is constant.
         let dst = self.new_buffer(a.shape, matrix);
-        self.emit_to(dst, for_node, Kernel::Factorize { a, alpha, which });
+        // Who solves with it reads the lower triangle alone.
+        let factor = self.triangles.get(&matrix).copied().filter(|_| method == Method::Cholesky);
+        let (node, lower) = (factor.unwrap_or(for_node), factor.is_some());
+        self.emit_to(dst, node, Kernel::Factorize { a, alpha, which, lower });
         self.factors_of.insert((matrix, method), (dst, which));
         (dst, which)
     }
 
-    /// All factors of a matrix in a column, shared by all that need one.
+    /// Where the columns of x are largest, shared by all that ask for it, and x.
+    fn positions(&mut self, x: NodeId, for_node: NodeId) -> (View, View) {
+        if let Some(&found) = self.positions_of.get(&x) {
+            return found;
+        }
+        let a = self.value(x);
+        let a = self.applied(a, x);
+        let dst = self.new_buffer(Shape::new(reduce::POSITION, a.shape.cols), x);
+        let kernel = Kernel::Routine { routine: Routine::Positions, args: smallvec![a] };
+        let found = (self.emit_to(dst, for_node, kernel), a);
+        self.positions_of.insert(x, found);
+        found
+    }
+
+    /// The entries of `a` where the columns of x are largest, and 0 elsewhere.
+    fn put_at_maxima(&mut self, a: View, x: NodeId, node: NodeId) -> View {
+        let (positions, _) = self.positions(x, node);
+        let args = smallvec![a, positions];
+        self.emit(node, a.shape, Kernel::Routine { routine: Routine::KeptAt, args })
+    }
+
+    /// All factors of a matrix in a column, shared by all that need one. QR is that of the transpose if the matrix is wide.
     fn decomposed(&mut self, decomposition: Decomposition, matrix: NodeId, for_node: NodeId) -> View {
         if let Some(&factors) = self.decompositions.get(&(matrix, decomposition)) {
             return factors;
         }
         let a = self.value(matrix);
         let a = self.applied(a, matrix);
+        let wide = decomposition == Decomposition::Qr && a.shape.rows < a.shape.cols;
+        let a = if wide { a.transpose() } else { a };
         let dst = self.new_buffer(Shape::new(decomposition.len(a.shape), 1), matrix);
         let kernel = Kernel::Routine { routine: Routine::Decompose(decomposition), args: smallvec![a] };
         let factors = self.emit_to(dst, for_node, kernel);
@@ -980,7 +1480,7 @@ impl<'g> Lowering<'g> {
             }
             (Op::ScaleBy, &[s, x]) if inside => {
                 let s = self.value(s);
-                let factor = self.operand(s.view.repeated(node.shape), pass);
+                let factor = self.operand(s.view.repeated(node.shape), None, pass);
                 let (d, x) = self.step(x, root, pass);
                 Step::Mul(s.alpha * d, factor, x)
             }
@@ -988,7 +1488,7 @@ impl<'g> Lowering<'g> {
                 let (v, x) = self.scales(id).unwrap_or((id, id));
                 let v = self.value(v);
                 let line = if x == a { v.view.transpose() } else { v.view };
-                let factor = self.operand(line.repeated(node.shape), pass);
+                let factor = self.operand(line.repeated(node.shape), None, pass);
                 let (d, x) = self.step(x, root, pass);
                 Step::Mul(v.alpha * d, factor, x)
             }
@@ -1005,8 +1505,17 @@ impl<'g> Lowering<'g> {
                 Step::Zip(f, a, b)
             }
             _ => {
+                // Picked columns are read where they are.
+                if let Some((x, list)) = self.picked_columns(id)
+                    && self.values[id.index()].is_none()
+                {
+                    let Value { alpha, view } = self.value(x);
+                    if !view.transposed && view.repeat == Repeat::No {
+                        return (alpha, self.operand(view, Some(list), pass));
+                    }
+                }
                 let Value { alpha, view } = self.value(id);
-                return (alpha, self.operand(view, pass));
+                return (alpha, self.operand(view, None, pass));
             }
         };
         pass.steps.push((step, Some(id)));
@@ -1023,11 +1532,13 @@ impl<'g> Lowering<'g> {
         Arg::Step(pass.steps.len() - 1)
     }
 
-    fn operand(&mut self, view: View, pass: &mut Elementwise) -> Arg {
-        if let Some(known) = pass.operands.iter().position(|known| *known == view) {
+    fn operand(&mut self, view: View, pick: Option<Indices>, pass: &mut Elementwise) -> Arg {
+        let mut known = pass.operands.iter().zip(&pass.picks);
+        if let Some(known) = known.position(|known| known == (&view, &pick)) {
             return Arg::Operand(known);
         }
         pass.operands.push(view);
+        pass.picks.push(pick);
         Arg::Operand(pass.operands.len() - 1)
     }
 }

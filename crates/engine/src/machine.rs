@@ -8,6 +8,7 @@ use crate::kernels::factor::{self, Pivots};
 use crate::kernels::product::product;
 use crate::kernels::reduce::{self, Total};
 use crate::kernels::symmetric::{mirror, symmetric_product};
+use crate::kernels::triangular;
 use crate::memory::{Memory, Scratch};
 use crate::plan::{Elementwise, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
 use crate::sight::{Destination, Rest, Sight};
@@ -320,6 +321,15 @@ impl<T: Scalar> Machine<'_, T> {
                 self.pass(pass, *shape, instruction, sight, Target::Sum(&mut total), scratch)?;
                 to.matrix()[(0, 0)] = scaled(*alpha, total.value());
             }
+            Kernel::PutBackOf { pass, shape, rows, alpha, accumulate } => {
+                let mut dst = to.matrix();
+                if !accumulate {
+                    arrange::fill_with_zeros(dst.rb_mut());
+                }
+                let list = plan.graph.indices(*rows);
+                let target = Target::Columns { to: dst, list, alpha: T::from_f64(*alpha) };
+                self.pass(pass, *shape, instruction, sight, target, scratch)?;
+            }
             Kernel::AddIdentity { alpha, factor } => {
                 let factor = factor.as_ref().map_or(MatRef::from_ref(&self.one), see);
                 let mut dst = to.matrix();
@@ -347,6 +357,13 @@ impl<T: Scalar> Machine<'_, T> {
                 } else {
                     arrange::select(dst, a, rows, update);
                 }
+            }
+            Kernel::PutBack { a, at, alpha, around } => {
+                arrange::put(to.matrix(), see(a), *at, T::from_f64(*alpha), *around);
+            }
+            Kernel::Stack { parts, under } => {
+                let parts = parts.iter().map(|(part, alpha)| (see(part), T::from_f64(*alpha)));
+                arrange::stack(to.matrix(), parts, *under);
             }
             Kernel::Triangle { a, part, alpha } => {
                 arrange::triangle(to.matrix(), see(a), T::from_f64(*alpha), *part);
@@ -387,29 +404,34 @@ impl<T: Scalar> Machine<'_, T> {
                 symmetric_product(to.matrix(), *accumulate, a, b, T::from_f64(*alpha));
                 return Ok(());
             }
-            Kernel::Factorize { a, alpha, which } => {
+            Kernel::TriangularProduct { lhs, rhs, parts, mirrored, alpha } => {
+                let (a, b, alpha) = (see(lhs), see(rhs), T::from_f64(*alpha));
+                triangular::triangular_product(to.matrix(), a, b, alpha, *parts, *mirrored);
+            }
+            Kernel::Factorize { a, alpha, which, lower } => {
                 let pivots = &mut scratch.pivots[*which];
                 factor::load(to.matrix(), see(a), T::from_f64(*alpha), pivots.method);
                 factor::factorize(to.matrix(), pivots, scratch.stack);
-                return Ok(());
+                if !lower {
+                    return Ok(());
+                }
+                self.check_invertible(&scratch.pivots[*which], instruction)?;
+                triangular::outside(to.matrix(), Triangle { upper: false, strict: false });
             }
-            Kernel::Solve { factors: packed, which, transposed } => {
+            Kernel::Solve { factors: packed, which, transposed, turned } => {
                 let pivots = &scratch.pivots[*which];
                 self.check_invertible(pivots, instruction)?;
-                factor::solve(factors(*packed), pivots, *transposed, to.matrix(), scratch.stack);
+                let dst = if *turned { to.matrix().transpose_mut() } else { to.matrix() };
+                factor::solve(factors(*packed), pivots, *transposed, dst, scratch.stack);
             }
-            Kernel::TriangularSolve { a, upper, unit } => {
+            Kernel::TriangularSolve { a, upper, unit, turned } => {
                 let a = see(a);
                 let zero = (0..a.nrows()).find(|&k| !unit && a[(k, k)] == T::default());
                 if let Some(pivot) = zero {
                     return Err(self.singular(pivot, instruction));
                 }
-                factor::solve_triangular(a, *upper, *unit, to.matrix());
-            }
-            Kernel::LowerFactor { factors: packed, which } => {
-                self.check_invertible(&scratch.pivots[*which], instruction)?;
-                let lower = Triangle { upper: false, strict: false };
-                arrange::triangle(to.matrix(), factors(*packed), T::from_f64(1.0), lower);
+                let dst = if *turned { to.matrix().transpose_mut() } else { to.matrix() };
+                factor::solve_triangular(a, *upper, *unit, dst);
             }
             Kernel::Inverse { factors: packed, which } => {
                 let pivots = &scratch.pivots[*which];
@@ -487,7 +509,7 @@ impl<T: Scalar> Machine<'_, T> {
         let dst = &self.plan.slots[instruction.dst];
         let inside = matches!(target, Target::Flat(_));
         let source = |view: &View| match view.place {
-            Place::Buffer(buffer) if inside && view.repeat == Repeat::No => {
+            Place::Buffer(buffer) if inside && view.repeat == Repeat::No && view.window.is_none() => {
                 let slot = &self.plan.slots[buffer];
                 let taken_over = sight.is_stored(slot) && slot.offset == dst.offset;
                 if taken_over { Source::Destination } else { sight.source(view) }
@@ -495,7 +517,12 @@ impl<T: Scalar> Machine<'_, T> {
             _ => sight.source(view),
         };
         let mut sources: Sources<'_, T> = Sources::new();
-        sources.extend(pass.operands.iter().map(source));
+        sources.extend(pass.operands.iter().zip(&pass.picks).map(|(view, pick)| match pick {
+            Some(list) => {
+                Source::Picked { from: sight.view(view), list: self.plan.graph.indices(*list), rows: false }
+            }
+            None => source(view),
+        }));
         let mut bad = None;
         let told = self.check_finite.then_some(&mut bad);
         if told.is_none() && self.divided {

@@ -75,7 +75,7 @@ impl<T: Scalar> Memory<T> {
                     blocks = blocks.max(if divided { parallel::scratch::<T>(pass, shape) } else { one });
                     StackReq::EMPTY
                 }
-                Kernel::SumOf { pass, .. } => {
+                Kernel::SumOf { pass, .. } | Kernel::PutBackOf { pass, .. } => {
                     blocks = blocks.max(elementwise::scratch(pass));
                     StackReq::EMPTY
                 }
@@ -90,8 +90,9 @@ impl<T: Scalar> Memory<T> {
                 Kernel::Factorize { which, .. } => {
                     factor::factorize_scratch::<T>(plan.factorizations[*which])
                 }
-                Kernel::Solve { which, .. } => {
-                    factor::solve_scratch::<T>(plan.factorizations[*which], shape.cols)
+                Kernel::Solve { which, turned, .. } => {
+                    let columns = if *turned { shape.rows } else { shape.cols };
+                    factor::solve_scratch::<T>(plan.factorizations[*which], columns)
                 }
                 Kernel::Inverse { which, .. } => factor::inverse_scratch::<T>(plan.factorizations[*which].n),
                 Kernel::Adjugate { which, .. } => {

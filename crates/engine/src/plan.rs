@@ -2,6 +2,7 @@
 
 use crate::brief::Stretches;
 use crate::kernels::arrange::Triangle;
+use crate::kernels::triangular::Parts;
 use crate::routine::Routine;
 use pullback_tape::{Binary, Function, Graph, Indices, NodeId, Shape};
 use smallvec::SmallVec;
@@ -36,6 +37,8 @@ pub(crate) enum Repeat {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct View {
     pub(crate) place: Place,
+    /// The row and the column in which a part begins of what is stored, if it is not the whole.
+    pub(crate) window: Option<[usize; 2]>,
     pub(crate) transposed: bool,
     pub(crate) repeat: Repeat,
     /// The shape seen.
@@ -46,7 +49,7 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn whole(place: Place, shape: Shape) -> View {
-        View { place, transposed: false, repeat: Repeat::No, shape, offset: 0 }
+        View { place, window: None, transposed: false, repeat: Repeat::No, shape, offset: 0 }
     }
 
     /// A matrix of ones.
@@ -73,6 +76,53 @@ impl View {
             _ => Repeat::All,
         };
         View { repeat, shape, ..self }
+    }
+
+    /// The part of this shape that begins in row i and column j of what is seen.
+    pub(crate) fn part(self, [i, j]: [usize; 2], shape: Shape) -> View {
+        let repeat = match self.repeat {
+            Repeat::Cols if shape.cols == 1 => Repeat::No,
+            Repeat::Rows if shape.rows == 1 => Repeat::No,
+            Repeat::All if shape.is_scalar() && !self.is_ones() => Repeat::No,
+            repeat => repeat,
+        };
+        let part = View { repeat, shape, ..self };
+        if part.stored() == self.stored() {
+            return part;
+        }
+        // What is repeated is the same wherever it is looked at.
+        let (i, j) = match self.repeat {
+            Repeat::No => (i, j),
+            Repeat::Cols => (i, 0),
+            Repeat::Rows => (0, j),
+            Repeat::All => (0, 0),
+        };
+        let [row, col] = self.window.unwrap_or_default();
+        let start = if self.transposed { [row + j, col + i] } else { [row + i, col + j] };
+        View { window: Some(start), ..part }
+    }
+
+    /// The shape of what is stored of it: before it is transposed and repeated.
+    pub(crate) fn stored(&self) -> Shape {
+        let once = match self.repeat {
+            Repeat::No => self.shape,
+            Repeat::Cols => Shape::new(self.shape.rows, 1),
+            Repeat::Rows => Shape::new(1, self.shape.cols),
+            Repeat::All => Shape::SCALAR,
+        };
+        if self.transposed { once.transposed() } else { once }
+    }
+
+    /// Where it begins among the entries of the whole, which has this shape, if those that it shows of them are neighbours.
+    pub(crate) fn start(&self, whole: Shape) -> Option<usize> {
+        let Some([i, j]) = self.window else { return Some(0) };
+        let part = self.stored();
+        (part.rows == whole.rows || part.cols == 1).then_some(i + j * whole.rows)
+    }
+
+    /// Whether it shows what is stored, in the order in which it is stored.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.window.is_none() && !self.transposed && self.repeat == Repeat::No
     }
 
     pub(crate) fn buffer(&self) -> Option<Buffer> {
@@ -113,8 +163,19 @@ pub(crate) enum Step {
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Elementwise {
     pub(crate) operands: Vec<View>,
+    /// Of every operand, the columns that the pass reads, in this order, if it does not read the operand as it is.
+    pub(crate) picks: Vec<Option<Indices>>,
     /// With the node that each belongs to; none if it belongs to the sum of all entries.
     pub(crate) steps: Vec<(Step, Option<NodeId>)>,
+}
+
+/// What becomes of a matrix when something is put into a part of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Around {
+    /// The rest becomes 0.
+    Zeros,
+    /// It is added to what the part held, and the rest is left alone.
+    Added,
 }
 
 #[derive(Clone, Debug)]
@@ -137,6 +198,15 @@ pub(crate) enum Kernel {
         pass: Box<Elementwise>,
         shape: Shape,
         alpha: f64,
+    },
+    /// `dst = alpha X S`, or `dst += alpha X S`, with the X of a pass of this shape, which is not kept, and the rows of the
+    /// identity matrix that a list holds.
+    PutBackOf {
+        pass: Box<Elementwise>,
+        shape: Shape,
+        rows: Indices,
+        alpha: f64,
+        accumulate: bool,
     },
     /// `dst += alpha factor I`, with a 1×1 factor if there is one, or `dst += alpha Diag(factor)`.
     AddIdentity {
@@ -165,6 +235,18 @@ pub(crate) enum Kernel {
         columns: bool,
         alpha: f64,
         accumulate: bool,
+    },
+    /// `alpha a` in a part of `dst` that begins in this row and this column.
+    PutBack {
+        a: View,
+        at: [usize; 2],
+        alpha: f64,
+        around: Around,
+    },
+    /// The matrices with their coefficients under each other, or beside each other.
+    Stack {
+        parts: Vec<(View, f64)>,
+        under: bool,
     },
     /// `dst = alpha a` in a triangle, 0 elsewhere.
     Triangle {
@@ -206,29 +288,37 @@ pub(crate) enum Kernel {
         alpha: f64,
         accumulate: bool,
     },
+    /// A triangle of `dst = alpha lhs rhs`, of factors that may be triangles themselves. What is outside of it is 0, or, if
+    /// that is wanted of a lower triangle, its mirror image.
+    TriangularProduct {
+        lhs: View,
+        rhs: View,
+        parts: Parts,
+        mirrored: bool,
+        alpha: f64,
+    },
     /// `dst` becomes the packed factors of `alpha a`; what else belongs to them goes to the position `which` among the
     /// plan's factorizations.
     Factorize {
         a: View,
         alpha: f64,
         which: usize,
+        /// Whether `dst` is Cholesky's factor L itself, with zeros above the diagonal.
+        lower: bool,
     },
-    /// `dst = A⁻¹ dst`, or `A⁻ᵀ dst`.
+    /// `dst = A⁻¹ dst`, or `A⁻ᵀ dst`; of `dstᵀ` if that is turned.
     Solve {
         factors: Buffer,
         which: usize,
         transposed: bool,
+        turned: bool,
     },
-    /// `dst = T⁻¹ dst` with a triangle T of `a`.
+    /// `dst = T⁻¹ dst` with a triangle T of `a`; of `dstᵀ` if that is turned.
     TriangularSolve {
         a: View,
         upper: bool,
         unit: bool,
-    },
-    /// `dst = L` of Cholesky's factors, 0 above the diagonal.
-    LowerFactor {
-        factors: Buffer,
-        which: usize,
+        turned: bool,
     },
     Inverse {
         factors: Buffer,
@@ -327,7 +417,6 @@ impl Instruction {
     pub(crate) fn factors(&mut self) -> Option<(&mut Buffer, &mut usize)> {
         match &mut self.kernel {
             Kernel::Solve { factors, which, .. }
-            | Kernel::LowerFactor { factors, which }
             | Kernel::Inverse { factors, which }
             | Kernel::DefiniteInverse { factors, which, .. }
             | Kernel::Det { factors, which }
@@ -342,10 +431,12 @@ impl Instruction {
         match &mut self.kernel {
             Kernel::MatMul { lhs: a, rhs: b, .. }
             | Kernel::SymmetricProduct { lhs: a, rhs: b, .. }
+            | Kernel::TriangularProduct { lhs: a, rhs: b, .. }
             | Kernel::Inner { a, b, .. } => [a, b].into_iter().for_each(visit),
-            Kernel::Elementwise(pass) | Kernel::SumOf { pass, .. } => {
+            Kernel::Elementwise(pass) | Kernel::SumOf { pass, .. } | Kernel::PutBackOf { pass, .. } => {
                 pass.operands.iter_mut().for_each(visit);
             }
+            Kernel::Stack { parts, .. } => parts.iter_mut().map(|(part, _)| part).for_each(visit),
             Kernel::AddIdentity { factor, .. } => factor.iter_mut().for_each(visit),
             Kernel::Mirror { update } => update.iter_mut().map(|(_, u)| u).for_each(visit),
             Kernel::Opaque { args, .. } | Kernel::Routine { args, .. } | Kernel::Custom { args } => {
@@ -357,6 +448,7 @@ impl Instruction {
             | Kernel::Diagonal { a, .. }
             | Kernel::Part { a, .. }
             | Kernel::Select { a, .. }
+            | Kernel::PutBack { a, .. }
             | Kernel::Triangle { a, .. }
             | Kernel::CumulativeSums { a, .. }
             | Kernel::Reshape { a, .. }
@@ -367,7 +459,6 @@ impl Instruction {
             | Kernel::Adjugate { a, .. }
             | Kernel::Factorize { a, .. } => [a].into_iter().for_each(visit),
             Kernel::Solve { .. }
-            | Kernel::LowerFactor { .. }
             | Kernel::Inverse { .. }
             | Kernel::DefiniteInverse { .. }
             | Kernel::Det { .. }

@@ -83,10 +83,17 @@ impl<'a, T: Scalar> Sight<'a, '_, T> {
     #[inline(always)]
     pub(crate) fn base(&self, view: &View) -> MatRef<'a, T> {
         let machine = self.machine;
-        let base = match view.place {
+        let whole = match view.place {
             Place::Buffer(buffer) => self.buffer(&machine.plan.slots[buffer]),
             Place::Input(input) => machine.inputs[machine.bound[input]].1,
             Place::One => MatRef::from_ref(&machine.one),
+        };
+        let base = match view.window {
+            Some([i, j]) => {
+                let Shape { rows, cols } = view.stored();
+                whole.submatrix(i, j, rows, cols)
+            }
+            None => whole,
         };
         if view.transposed { base.transpose() } else { base }
     }
@@ -104,8 +111,12 @@ impl<'a, T: Scalar> Sight<'a, '_, T> {
         if let (Place::Buffer(buffer), Repeat::No) = (view.place, view.repeat) {
             // A vector lies in memory in the same way as its transpose.
             let vector = view.shape.rows == 1 || view.shape.cols == 1;
-            if (vector || !view.transposed) && self.is_stored(&self.machine.plan.slots[buffer]) {
-                return Source::Flat(self.numbers(view.offset, view.shape));
+            let slot = &self.machine.plan.slots[buffer];
+            if (vector || !view.transposed)
+                && self.is_stored(slot)
+                && let Some(start) = view.start(slot.shape)
+            {
+                return Source::Flat(self.numbers(view.offset + start, view.shape));
             }
         }
         Source::Strided(self.view(view))

@@ -311,3 +311,148 @@ fn triangles_of_symmetric_matrices() {
         assert!(error.contains(&wanted), "{error}");
     }
 }
+
+fn kernels(program: &Program<f64>) -> Vec<String> {
+    program.plan().iter().map(|line| line.kernel().to_owned()).collect()
+}
+
+/// Values that nobody needs the vectors of are computed without them: the same to rounding, in every layout.
+#[test]
+fn values_alone() {
+    in_both(|double| {
+        for a in matrices() {
+            let with: &dyn for<'t> Fn(Var<'t>) -> Vec<Var<'t>> =
+                &|a| vec![a.singular_values(), a.left_vectors()];
+            let alone: &dyn for<'t> Fn(Var<'t>) -> Vec<Var<'t>> = &|a| vec![a.singular_values()];
+            let [s, t] = [with, alone].map(|build| either(double, &a, false, build).unwrap().swap_remove(0));
+            close(double, &s, &t, size(&s), "σ");
+            assert!((0..t.nrows()).all(|i| t[(i, 0)] >= 0.0 && (i == 0 || t[(i, 0)] <= t[(i - 1, 0)])));
+            if a.nrows() != a.ncols() {
+                continue;
+            }
+            let symmetric = &a + a.transpose();
+            let with: &dyn for<'t> Fn(Var<'t>) -> Vec<Var<'t>> = &|a| two(a.eigen());
+            let alone: &dyn for<'t> Fn(Var<'t>) -> Vec<Var<'t>> = &|a| vec![a.eigenvalues()];
+            let [s, t] =
+                [with, alone].map(|build| either(double, &symmetric, true, build).unwrap().swap_remove(0));
+            close(double, &s, &t, size(&symmetric), "λ");
+            assert!((1..t.nrows()).all(|i| t[(i - 1, 0)] <= t[(i, 0)]));
+            let with: &dyn for<'t> Fn(Var<'t>) -> Vec<Var<'t>> = &|a| two(a.real_eigen());
+            let alone: &dyn for<'t> Fn(Var<'t>) -> Vec<Var<'t>> = &|a| vec![a.real_eigenvalues()];
+            // A triangle has real eigenvalues.
+            let triangle = Mat::from_fn(a.nrows(), a.nrows(), |i, j| if i <= j { a[(i, j)] } else { 0.0 });
+            let [s, t] =
+                [with, alone].map(|build| either(double, &triangle, false, build).unwrap().swap_remove(0));
+            assert_eq!(s, t, "real λ");
+        }
+    });
+}
+
+#[test]
+fn values_alone_of_what_is_large_or_small() {
+    for scale in [1e-150, 1e-300, 1e150, 1e300] {
+        let a = random(6, 4, 1);
+        let of = |a: &Mat<f64>| values::<f64>(a, false, &|a| vec![a.singular_values()]).unwrap().remove(0);
+        let (s, t) = (of(&a), of(&(scale * &a)));
+        assert!((0..4).all(|i| (t[(i, 0)] / scale - s[(i, 0)]).abs() < 1e-14), "{t:?}");
+        let a = random(5, 5, 2);
+        let a = &a + a.transpose();
+        let of = |a: &Mat<f64>| values::<f64>(a, true, &|a| vec![a.eigenvalues()]).unwrap().remove(0);
+        let (s, t) = (of(&a), of(&(scale * &a)));
+        assert!((0..5).all(|i| (t[(i, 0)] / scale - s[(i, 0)]).abs() < 1e-14), "{t:?}");
+    }
+}
+
+#[test]
+fn values_alone_fail_as_beside_vectors() {
+    let a = random(4, 4, 1);
+    let mut a = &a + a.transpose();
+    (a[(1, 2)], a[(2, 1)]) = (f64::NAN, f64::NAN);
+    for (symmetric, build) in [
+        (false, (|a| vec![a.singular_values()]) as for<'t> fn(Var<'t>) -> Vec<Var<'t>>),
+        (true, |a| vec![a.eigenvalues()]),
+        (false, |a| vec![a.real_eigenvalues()]),
+    ] {
+        let found = values::<f64>(&a, symmetric, &build).unwrap().remove(0);
+        assert!((0..4).all(|i| found[(i, 0)].is_nan()));
+    }
+    let rotation = Mat::from_fn(2, 2, |i, j| [[0.0, -1.0], [1.0, 0.0]][i][j]);
+    let alone = values::<f64>(&rotation, false, &|a| vec![a.real_eigenvalues()]).unwrap_err();
+    let beside =
+        values::<f64>(&rotation, false, &|a| vec![a.real_eigenvalues(), a.real_eigenvectors()]).unwrap_err();
+    // But for the lines where they were written.
+    let words = |error: &str| error.split(" (").next().map(str::to_owned);
+    assert_eq!(words(&alone), words(&beside), "{alone}, {beside}");
+}
+
+/// A plan says whether vectors are computed: if anything needs them, once for all.
+#[test]
+fn plans_tell_values_from_vectors() {
+    let tape = Tape::new();
+    let (a, s, b) = (tape.input("A", (5, 3)), tape.symmetric("S", 4), tape.input("B", (4, 4)));
+    let plan = |ys: &[Var<'_>]| kernels(&Program::compile(ys).unwrap());
+    assert_eq!(plan(&[a.singular_values()]), ["singular values", "part"]);
+    assert_eq!(plan(&[s.eigenvalues()]), ["eigenvalues", "part"]);
+    assert_eq!(plan(&[b.real_eigenvalues()]), ["real eigenvalues", "part"]);
+    for others in
+        [vec![a.left_vectors()], vec![a.right_vectors()], vec![a.polar().0], vec![a.pseudo_inverse()]]
+    {
+        let plan = plan(&[vec![a.singular_values()], others].concat());
+        assert_eq!(plan.iter().filter(|kernel| kernel.contains("singular value")).count(), 1, "{plan:?}");
+        assert_eq!(plan[0], "singular value decomposition");
+    }
+    for others in [s.eigenvectors(), s.symmetric_function(|x| x.exp())] {
+        let plan = plan(&[s.eigenvalues(), others]);
+        assert_eq!(plan[0], "eigendecomposition");
+        assert_eq!(plan.iter().filter(|kernel| kernel.contains("eigen")).count(), 1, "{plan:?}");
+    }
+    // Of one matrix the values, of another the vectors.
+    let plan = plan(&[a.singular_values(), (2.0 * a + 1.0).left_vectors()]);
+    assert!(plan.contains(&"singular values".to_owned()), "{plan:?}");
+    assert!(plan.contains(&"singular value decomposition".to_owned()), "{plan:?}");
+}
+
+/// Problems with A and with Aᵀ share one decomposition, with Q and R too if those are asked for.
+#[test]
+fn least_squares_share_a_decomposition() {
+    for (m, n) in [(6, 4), (4, 6), (5, 5), (40, 33)] {
+        let tape = Tape::new();
+        let (a, b, c) = (tape.input("A", (m, n)), tape.input("B", (m, 2)), tape.input("C", (n, 3)));
+        let tall = if m >= n { a } else { a.t() };
+        let (x, y, (q, r)) = (a.least_squares(b), a.t().least_squares(c), tall.qr());
+        let mut program = Program::<f64>::compile(&[x, y, q, r]).unwrap();
+        let found = kernels(&program);
+        assert_eq!(found.iter().filter(|kernel| *kernel == "QR").count(), 1, "{found:?}");
+        let [a, b, c] = [random(m, n, 1), random(m, 2, 2), random(n, 3, 3)];
+        let bound = [("A", a.as_ref()), ("B", b.as_ref()), ("C", c.as_ref())];
+        let run: Vec<_> = program.run(&bound).unwrap().iter().map(|matrix| matrix.to_owned()).collect();
+        let [x, y, q, r] = &run[..] else { panic!() };
+        let inverse = values::<f64>(&a, false, &|a| vec![a.pseudo_inverse()]).unwrap().remove(0);
+        let scale = 100.0 * (1.0 + size(&inverse)) * size(&inverse);
+        close(true, x, &(&inverse * &b), scale, "A⁺ B");
+        close(true, y, &(inverse.transpose() * &c), scale, "A⁺ᵀ C");
+        let tall = if m >= n { a.clone() } else { a.transpose().to_owned() };
+        close(true, &(q * r), &tall, 1.0 + m.max(n) as f64, "Q R");
+        let allocated = measure(|| assert!(program.run(&bound).is_ok()));
+        assert_eq!(allocated.count_total, 0, "a run allocates");
+    }
+}
+
+/// Of a wide matrix it is a row that depends on those before it.
+#[test]
+fn least_squares_without_full_rank() {
+    for (m, n, rank) in [(6, 8, 5), (8, 6, 3), (30, 40, 29)] {
+        let a = random(m, rank, 1) * random(rank, n, 2);
+        for build in [(|a| vec![a.least_squares(a)]) as for<'t> fn(Var<'t>) -> Vec<Var<'t>>, |a| {
+            vec![a.t().least_squares(a.t())]
+        }] {
+            let error = values::<f64>(&a, false, &build).unwrap_err();
+            assert!(error.contains("least_squares: `A"), "{error}");
+            assert!(error.contains(&format!("pivot {rank} vanishes")), "{error}");
+        }
+    }
+    let mut a = random(5, 3, 1);
+    a[(1, 1)] = f64::NAN;
+    let x = values::<f64>(&a, false, &|a| vec![a.least_squares(a)]).unwrap().remove(0);
+    assert!(x[(0, 0)].is_nan());
+}

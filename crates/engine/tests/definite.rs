@@ -411,8 +411,35 @@ fn cholesky_of_what_is_known_to_be_symmetric() {
 fn cholesky_shares_its_factorization() {
     let tape = Tape::new();
     let (k, b) = (tape.positive_definite("K", 5), tape.input("B", (5, 2)));
-    let program = Program::<f64>::compile(&[k.cholesky(), k.solve(b), k.log_det()]).unwrap();
-    assert_eq!(program.plan().to_string().matches("Cholesky(").count(), 1, "{}", program.plan());
+    let outputs = [k.cholesky(), k.solve(b), k.log_det(), k.inv()];
+    // The factor is stored once, where the others read it, whoever comes first.
+    for order in [[0, 1, 2, 3], [1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]] {
+        let mut program = Program::<f64>::compile(&order.map(|i| outputs[i])).unwrap();
+        assert_eq!(program.plan().to_string().matches("Cholesky(").count(), 1, "{}", program.plan());
+        let a = random::<f64>(5, 5, 1);
+        let k = &a * a.transpose() + Mat::<f64>::identity(5, 5);
+        let b = random::<f64>(5, 2, 2);
+        let mut found = order.map(|i| match i {
+            1 => Mat::full(5, 2, f64::NAN),
+            2 => Mat::full(1, 1, f64::NAN),
+            _ => Mat::full(5, 5, f64::NAN),
+        });
+        let inputs = [("K", k.as_ref()), ("B", b.as_ref())];
+        program.run_into(&inputs, &mut found.each_mut().map(|found| found.as_mut())).unwrap();
+        for (run, found) in program.run(&inputs).unwrap().iter().zip(&found) {
+            assert_eq!(run.to_owned(), *found);
+        }
+        let at = |wanted| &found[order.iter().position(|&i| i == wanted).unwrap()];
+        let close = |a: Mat<f64>, b: &Mat<f64>| assert!((a - b).norm_max() < 1e-12);
+        let l = cholesky(&k);
+        close(l.clone(), at(0));
+        assert!((0..5).all(|j| (0..j).all(|i| at(0)[(i, j)] == 0.0)));
+        close(&k * at(1), &b);
+        assert!((at(2)[(0, 0)] - (0..5).map(|i| 2.0 * l[(i, i)].ln()).sum::<f64>()).abs() < 1e-12);
+        close(&k * at(3), &Mat::identity(5, 5));
+        let error = program.run(&[("K", (-1.0 * &k).as_ref()), ("B", b.as_ref())]).unwrap_err();
+        assert!(matches!(error, Error::NotPositiveDefinite { op: "cholesky", pivot: 0, .. }), "{error}");
+    }
 }
 
 /// `X Xᵀ + σ I` is definite however it is written, but not once σ is lost in rounding.

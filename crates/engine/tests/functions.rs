@@ -14,6 +14,7 @@ struct Double(f64, f64);
 impl Double {
     const LN_2: Double = Double(LN_2, 2.3190468138462996e-17);
 
+    const HALF_PI: Double = Double(std::f64::consts::FRAC_PI_2, 6.123233995736766e-17);
     const LN_10: Double = Double(std::f64::consts::LN_10, -2.1707562233822494e-16);
     const TWO_OVER_ROOT_PI: Double = Double(std::f64::consts::FRAC_2_SQRT_PI, 1.533545961316588e-17);
 
@@ -115,6 +116,42 @@ impl Double {
         Double::TWO_OVER_ROOT_PI.scaled(0.5).over(rest)
     }
 
+    /// sin and cos of a number between −2 and 2, by their series.
+    fn sin_cos(self) -> [Self; 2] {
+        let square = self.times(self).scaled(-1.0);
+        [(self, 1), (Double(1.0, 0.0), 0)].map(|(first, degree)| {
+            let (mut term, mut sum) = (first, first);
+            for k in (degree..40).step_by(2) {
+                term = term.times(square).over(Double(f64::from((k + 1) * (k + 2)), 0.0));
+                sum = sum.plus(term);
+            }
+            sum
+        })
+    }
+
+    fn tan(x: f64) -> Self {
+        let k = (x * std::f64::consts::FRAC_2_PI).round();
+        let more = Double(k * 1.4973849048591698e-33, 0.0);
+        let r = Double(x, 0.0).plus(Double::product(-k, Double::HALF_PI.0));
+        let [sin, cos] = r.plus(Double::product(-k, Double::HALF_PI.1)).plus(more).sin_cos();
+        if k.abs() % 2.0 == 0.0 { sin.over(cos) } else { cos.over(sin).scaled(-1.0) }
+    }
+
+    /// By a step of Newton's method, up to a size of 0.8.
+    fn asin(self) -> Self {
+        let y = Double(self.0.asin(), 0.0);
+        let [sin, cos] = y.sin_cos();
+        y.plus(self.plus(sin.scaled(-1.0)).over(cos))
+    }
+
+    /// `2 arcsin √((1 − x)/2)`, from ½ to 1.
+    fn acos_near_one(x: f64) -> Self {
+        if x == 1.0 {
+            return Double(0.0, 0.0);
+        }
+        Double::sum(1.0, -x).scaled(0.5).sqrt().asin().scaled(2.0)
+    }
+
     fn ln(x: f64) -> Self {
         let (x, below) = if x < 1e-300 { (x * 2f64.powi(60), 60.0) } else { (x, 0.0) };
         let k = x.log2().round();
@@ -207,6 +244,27 @@ fn reference(f: Function, x: f64) -> (Double, i32) {
             let s = Double(size, 0.0);
             s.scaled(2.0).over(one.plus(s.scaled(-1.0))).ln_1p().scaled(0.5 * x.signum())
         }
+        Function::Tan | Function::Asin | Function::Atan if tiny => at,
+        Function::Tan if size < 1e6 => Double::tan(x),
+        Function::Tan => Double(x.tan(), 0.0),
+        Function::Asin if size <= 0.5 => at.asin(),
+        Function::Asin => Double::HALF_PI.plus(Double::acos_near_one(size).scaled(-1.0)).scaled(x.signum()),
+        Function::Acos if x > 0.5 => Double::acos_near_one(x),
+        Function::Acos if x < -0.5 => {
+            Double::HALF_PI.scaled(2.0).plus(Double::acos_near_one(size).scaled(-1.0))
+        }
+        Function::Acos => Double::HALF_PI.plus(at.asin().scaled(-1.0)),
+        // A step of Newton's method for the smaller of the number and its reciprocal.
+        Function::Atan => {
+            let t = if size > 1.0 { one.over(Double(size, 0.0)) } else { Double(size, 0.0) };
+            let y = Double(t.0.atan(), 0.0);
+            let [sin, cos] = y.sin_cos();
+            // tan(t − y) = (t cos y − sin y)/(cos y + t sin y)
+            let change = t.times(cos).plus(sin.scaled(-1.0)).over(cos.plus(t.times(sin)));
+            let y = y.plus(change);
+            let y = if size > 1.0 { Double::HALF_PI.plus(y.scaled(-1.0)) } else { y };
+            y.scaled(x.signum())
+        }
         Function::Erf if tiny => at.times(Double::TWO_OVER_ROOT_PI),
         Function::Erf if size > 6.0 => Double(x.signum(), 0.0),
         Function::Erf => at.scaled_erf().over(at.times(at).exp(0)),
@@ -226,7 +284,7 @@ fn reference(f: Function, x: f64) -> (Double, i32) {
 }
 
 /// Bounds in units in the last place, with what std may be off where it is the reference.
-const FUNCTIONS: [(Function, f64); 20] = [
+const FUNCTIONS: [(Function, f64); 24] = [
     (Function::Exp, 1.0),
     (Function::Ln, 1.0),
     (Function::Ln1p, 1.0),
@@ -242,6 +300,10 @@ const FUNCTIONS: [(Function, f64); 20] = [
     (Function::Cbrt, 2.0),
     (Function::Sinh, 2.0),
     (Function::Cosh, 2.0),
+    (Function::Tan, 1.0),
+    (Function::Asin, 1.0),
+    (Function::Acos, 1.0),
+    (Function::Atan, 1.0),
     (Function::Asinh, 3.0),
     (Function::Acosh, 3.0),
     (Function::Atanh, 3.0),
@@ -385,6 +447,9 @@ fn reference_with_limits(f: Function, x: f64) -> (Double, i32) {
         Function::Acosh if x == 1.0 || x.is_infinite() => known(x.ln()),
         Function::Atanh if x.abs() > 1.0 => known(f64::NAN),
         Function::Atanh if x.abs() == 1.0 => known(f64::INFINITY.copysign(x)),
+        Function::Tan if x.is_infinite() => known(f64::NAN),
+        Function::Asin | Function::Acos if x.abs() > 1.0 => known(f64::NAN),
+        Function::Atan if x.abs() > 1e100 => (Double::HALF_PI.scaled(x.signum()), 0),
         Function::Erfc if x > 27.3 => known(0.0),
         _ => reference(f, x),
     }

@@ -297,6 +297,36 @@ fn around(len: usize) -> Vec<usize> {
     (0..len).rev().chain((len > 0).then_some(0)).collect()
 }
 
+/// Some indices in the middle.
+fn inside(len: usize) -> std::ops::Range<usize> {
+    len / 3..len - len / 4
+}
+
+fn in_middle(x: Var<'_>) -> Var<'_> {
+    x.slice(inside(x.rows()), inside(x.cols()))
+}
+
+fn middle(a: &Mat<f64>) -> Mat<f64> {
+    let (rows, cols) = (inside(a.nrows()), inside(a.ncols()));
+    Mat::from_fn(rows.len(), cols.len(), |i, j| a[(rows.start + i, cols.start + j)])
+}
+
+/// What was taken out of the middle of an m×n matrix, with zeros around it.
+fn put_back(x: Var<'_>, (m, _, n): Dims) -> Var<'_> {
+    let (rows, cols): (Vec<_>, Vec<_>) = (inside(m).collect(), inside(n).collect());
+    x.tape().selection(&rows, m).t() * x * x.tape().selection(&cols, n)
+}
+
+fn outside_removed(a: &Mat<f64>, m: usize, n: usize) -> Mat<f64> {
+    let (rows, cols) = (inside(m), inside(n));
+    Mat::from_fn(m, n, |i, j| if rows.contains(&i) && cols.contains(&j) { a[(i, j)] } else { 0.0 })
+}
+
+/// Indices below k, n in number, that do not follow each other.
+fn groups(n: usize, k: usize) -> Vec<usize> {
+    (0..n).map(|j| (j * j + k - 1) % k).collect()
+}
+
 fn picked(a: &Mat<f64>, rows: &[usize]) -> Mat<f64> {
     Mat::from_fn(rows.len(), a.ncols(), |i, j| a[(rows[i], j)])
 }
@@ -572,6 +602,154 @@ const CASES: &[Case] = &[
             })
         },
     ),
+    entry("part", |t, d| in_middle(t.c(d)), |g, _| middle(&g["C"])),
+    entry(
+        "part of a transpose, scaled",
+        |t, d| -2.0 * in_middle(t.c(d).t()),
+        |g, _| times(-2.0, &middle(&t(&g["C"]))),
+    ),
+    entry(
+        "part of a part of a transpose",
+        |t, d| in_middle(in_middle(t.c(d)).t()).t(),
+        |g, _| middle(&middle(&g["C"])),
+    ),
+    entry(
+        "no rows of a part",
+        |t, d| in_middle(t.c(d).t()).t().slice(..0, ..),
+        |g, _| Mat::zeros(0, middle(&g["C"]).ncols()),
+    ),
+    product(
+        "product of parts",
+        |t, d| in_middle(t.c(d)).t() * in_middle(t.x(d)),
+        |g, _| mul(&t(&middle(&g["C"])), &middle(&g["X"])),
+    ),
+    product(
+        "product of transposes of parts of values",
+        |t, d| in_middle(t.c(d).exp()) * in_middle(t.x(d).sin()).t() * in_middle(t.c(d).exp()),
+        |g, _| {
+            let (c, x) = (middle(&map(&g["C"], f64::exp)), middle(&map(&g["X"], f64::sin)));
+            mul(&mul(&c, &t(&x)), &c)
+        },
+    ),
+    entry(
+        "part of what is repeated",
+        |t, d @ (m, _, n)| {
+            let (r, c) = (t.input("r", (1, n)), t.input("c", (m, 1)));
+            in_middle(t.c(d)).hadamard(in_middle(r.repeat_rows(m)) - in_middle(c.repeat_cols(n)))
+        },
+        |g, (m, _, n)| middle(&Mat::from_fn(m, n, |i, j| g["C"][(i, j)] * (g["r"][(0, j)] - g["c"][(i, 0)]))),
+    ),
+    entry(
+        "column of a part, repeated",
+        |t, d @ (_, _, n)| match in_middle(t.c(d)) {
+            part if part.cols() > 0 => part.col(part.cols() - 1).repeat_cols(n).exp(),
+            part => part,
+        },
+        |g, (_, _, n)| {
+            let part = middle(&g["C"]);
+            match part.ncols() {
+                0 => part,
+                cols => Mat::from_fn(part.nrows(), n, |i, _| part[(i, cols - 1)].exp()),
+            }
+        },
+    ),
+    // Neither may be written over what it is read from.
+    entry(
+        "parts of a value that dies",
+        |t, d @ (m, _, n)| {
+            let y = t.c(d).square();
+            let rows = y.slice(m / 2..m / 2 * 2, ..) - 0.5 * y.slice(..m / 2, ..);
+            rows.slice(.., n / 2..n / 2 * 2).hadamard(rows.slice(.., ..n / 2))
+        },
+        |g, (m, _, n)| {
+            let y = map(&g["C"], |c| c * c);
+            let rows = Mat::from_fn(m / 2, n, |i, j| y[(m / 2 + i, j)] - 0.5 * y[(i, j)]);
+            Mat::from_fn(m / 2, n / 2, |i, j| rows[(i, n / 2 + j)] * rows[(i, j)])
+        },
+    ),
+    entry(
+        "columns of a value that dies, in another order",
+        |t, d @ (_, _, n)| {
+            let y = t.c(d).tanh();
+            y.select_cols(&around(n)[..n]).exp() - y
+        },
+        |g, (m, _, n)| {
+            let y = map(&g["C"], f64::tanh);
+            Mat::from_fn(m, n, |i, j| y[(i, n - 1 - j)].exp() - y[(i, j)])
+        },
+    ),
+    entry(
+        "part put back",
+        |t, d| -2.0 * put_back(in_middle(t.c(d)), d),
+        |g, (m, _, n)| times(-2.0, &outside_removed(&g["C"], m, n)),
+    ),
+    entry(
+        "part of a transpose put back",
+        |t, d @ (m, _, n)| put_back(in_middle(t.input("Y", (n, m))).t(), d),
+        |g, (m, _, n)| outside_removed(&t(&g["Y"]), m, n),
+    ),
+    entry(
+        "parts added to what is there",
+        |t, d| t.x(d).exp() - 2.0 * put_back(in_middle(t.c(d)), d) + put_back(in_middle(t.x(d)), d),
+        |g, (m, _, n)| {
+            let (c, x) = (outside_removed(&g["C"], m, n), outside_removed(&g["X"], m, n));
+            Mat::from_fn(m, n, |i, j| g["X"][(i, j)].exp() - 2.0 * c[(i, j)] + x[(i, j)])
+        },
+    ),
+    entry(
+        "beside each other",
+        |t, d @ (m, _, _)| {
+            t.stack_cols(&[t.c(d), t.zeros((m, 0)), 3.0 * t.x(d).exp(), t.input("Y", (2, m)).t()])
+        },
+        |g, (m, _, n)| {
+            Mat::from_fn(m, 2 * n + 2, |i, j| match j {
+                j if j < n => g["C"][(i, j)],
+                j if j < 2 * n => 3.0 * g["X"][(i, j - n)].exp(),
+                j => g["Y"][(j - 2 * n, i)],
+            })
+        },
+    ),
+    entry(
+        "Kronecker product",
+        |t, d @ (m, _, n)| {
+            t.c(d).kron(t.input("Y", (3, 2)))
+                - (2.0 * t.input("Y", (3, 2)).kron(t.c(d)).exp()).slice(..3 * m, ..2 * n)
+        },
+        |g, (m, _, n)| {
+            let (c, y) = (&g["C"], &g["Y"]);
+            Mat::from_fn(3 * m, 2 * n, |i, j| {
+                c[(i / 3, j / 2)] * y[(i % 3, j % 2)] - 2.0 * (y[(i / m, j / n)] * c[(i % m, j % n)]).exp()
+            })
+        },
+    ),
+    product(
+        "columns of a product added up in groups",
+        |t, d @ (_, k, n)| {
+            let products = 2.0 * t.c(d).hadamard(t.x(d));
+            if k == 0 { products * t.zeros((n, k)) } else { products * t.selection(&groups(n, k), k) }
+        },
+        |g, (m, k, n)| {
+            let (c, x) = (&g["C"], &g["X"]);
+            let group =
+                |i, l| (0..n).filter(|&j| groups(n, k)[j] == l).map(|j| 2.0 * c[(i, j)] * x[(i, j)]).sum();
+            Mat::from_fn(m, k, group)
+        },
+    ),
+    product(
+        "columns of a chain added up in groups, beside a product",
+        |t, d @ (m, k, n)| {
+            let (y, x) = (t.input("Y", (n, m)).t(), t.x(d));
+            let product = t.c(d) * t.b(d).t();
+            if k == 0 { product } else { y.hadamard(x) * t.selection(&groups(n, k), k) - product }
+        },
+        |g, (m, k, n)| {
+            let (y, x) = (&g["Y"], &g["X"]);
+            let product = |i, l| (0..n).map(|j| g["C"][(i, j)] * g["B"][(l, j)]).sum::<f64>();
+            let group =
+                |i, l| (0..n).filter(|&j| groups(n, k)[j] == l).map(|j| y[(j, i)] * x[(i, j)]).sum::<f64>();
+            Mat::from_fn(m, k, |i, l| group(i, l) - product(i, l))
+        },
+    ),
     entry(
         "triangle",
         |t, (m, _, n)| t.triangle((m, n), false),
@@ -609,6 +787,34 @@ const CASES: &[Case] = &[
         "sums after each entry, of rows",
         |t, d @ (_, _, n)| t.c(d) * t.triangle((n, n), true),
         |g, (m, _, n)| Mat::from_fn(m, n, |i, j| (j + 1..n).map(|k| g["C"][(i, k)]).sum()),
+    ),
+    product(
+        "sums before each entry, of columns of a transpose",
+        |t, (m, _, n)| 2.0 * (t.triangle((m, m), true) * t.input("Y", (n, m)).t()),
+        |g, (m, _, n)| Mat::from_fn(m, n, |i, j| (0..i).map(|k| 2.0 * g["Y"][(j, k)]).sum()),
+    ),
+    product(
+        "sums from each entry on, of a part",
+        |t, d| {
+            let part = in_middle(t.c(d));
+            (-0.5 * t.triangle((part.rows(), part.rows()), false).t()) * part
+        },
+        |g, _| {
+            let part = middle(&g["C"]);
+            Mat::from_fn(part.nrows(), part.ncols(), |i, j| {
+                (i..part.nrows()).map(|k| -0.5 * part[(k, j)]).sum()
+            })
+        },
+    ),
+    reduction(
+        "sums of the first entries, and more or fewer of them",
+        |t, d @ (m, _, n)| t.triangle((m + 2, m), false) * t.c(d) * t.triangle((n + 3, n), false).t(),
+        |g, (m, _, n)| {
+            let sum = |i: usize, j: usize| {
+                (0..m.min(i + 1)).map(|k| (0..n.min(j + 1)).map(|l| g["C"][(k, l)]).sum::<f64>()).sum()
+            };
+            Mat::from_fn(m + 2, n + 3, sum)
+        },
     ),
     // entry by entry
     entry("sum", |t, d| t.c(d) + t.x(d), |g, _| add(&g["C"], &g["X"])),
@@ -909,6 +1115,22 @@ const CASES: &[Case] = &[
         |t, d| (-2.0 * t.c(d)).row_maxima(),
         |g, _| t(&col_maxima(&times(-2.0, &t(&g["C"])))),
     ),
+    entry(
+        "entries where columns are largest",
+        |t, d @ (m, _, n)| {
+            (-3.0 * t.input("Y", (n, m)).t()).hadamard(t.c(d).col_argmax())
+                + t.c(d).col_maxima().repeat_rows(m)
+        },
+        |g, (m, _, n)| {
+            let (at, max) = (col_argmax(&g["C"]), col_maxima(&g["C"]));
+            Mat::from_fn(m, n, |i, j| -3.0 * g["Y"][(j, i)] * at[(i, j)] + max[(0, j)])
+        },
+    ),
+    entry(
+        "entries where rows are largest",
+        |t, d| t.c(d).row_argmax().hadamard(t.x(d)),
+        |g, _| zip(&t(&col_argmax(&t(&g["C"]))), &g["X"], |at, x| at * x),
+    ),
     product("argmax of columns", |t, d| t.c(d).col_argmax(), |g, _| col_argmax(&g["C"])),
     product(
         "argmax of rows",
@@ -1017,6 +1239,7 @@ const CASES: &[Case] = &[
         |t, d| t.d(d).solve(t.input("c", (d.0, 1)).repeat_cols(d.2)),
         |g, d| mul(&inv(&g["D"]), &Mat::from_fn(d.0, d.2, |i, _| g["c"][(i, 0)])),
     ),
+    solve("least squares, square", |t, d| t.d(d).least_squares(t.x(d)), |g, _| mul(&inv(&g["D"]), &g["X"])),
     solve("solve_lower", |t, d| t.d(d).solve_lower(t.x(d)), |g, _| mul(&inv(&lower(&g["D"])), &g["X"])),
     solve(
         "solve_upper",
@@ -1338,6 +1561,100 @@ fn products_of_all_sizes() {
     assert_none(&failures);
 }
 
+/// Triangles of products, alone and mirrored, of triangular factors too, above and below the order from which half is less.
+#[test]
+fn triangles_of_products() {
+    let dims =
+        [(7, 20, 7), (31, 16, 31), (32, 15, 32), (32, 16, 32), (33, 40, 33), (70, 33, 70), (48, 48, 48)];
+    let mut failures = Vec::new();
+    for (i, dims @ (m, k, _)) in dims.into_iter().enumerate() {
+        let build: Build<'_> = &|t, d| {
+            let product = |i: usize| {
+                let (u, v) = (t.input(&format!("U{i}"), (m, k)), t.input(&format!("V{i}"), (k, m)));
+                u * v
+            };
+            let turned = t.input("Ut", (k, m)).t() * t.input("Vt", (m, k)).t();
+            let (p, q, c) = (product(4), product(5), t.c(d));
+            let mut all = vec![
+                product(0).tril(),
+                -2.0 * product(1).triu(),
+                product(2).strict_tril().t(),
+                product(3).strict_triu(),
+                p.tril() + p.strict_tril().t(),
+                -0.5 * (q.triu().t() + q.strict_triu()),
+                c.strict_tril() + c.tril().t(),
+                turned.tril(),
+            ];
+            if k == m {
+                let (l, r) = (t.input("L", (m, m)).tril(), t.input("R", (m, m)).strict_triu());
+                all.extend([
+                    (l * product(6)).triu(),
+                    (l.t() * t.c(d)).tril(),
+                    (t.c(d) * r).tril(),
+                    (r * l).strict_triu(),
+                    (l * l).tril(),
+                ]);
+            }
+            all
+        };
+        let value: Value<'_> = &|g, _| {
+            let product = |i: usize| mul(&g[format!("U{i}").as_str()], &g[format!("V{i}").as_str()]);
+            let part = |a: &Mat<f64>, inside: fn(usize, usize) -> bool| {
+                Mat::from_fn(a.nrows(), a.ncols(), |i, j| if inside(i, j) { a[(i, j)] } else { 0.0 })
+            };
+            let mirrored = |a: &Mat<f64>| Mat::from_fn(a.nrows(), a.ncols(), |i, j| a[(i.max(j), i.min(j))]);
+            let turned = mul(&t(&g["Ut"]), &t(&g["Vt"]));
+            let mut all = vec![
+                lower(&product(0)),
+                times(-2.0, &part(&product(1), |i, j| i <= j)),
+                t(&part(&product(2), |i, j| i > j)),
+                part(&product(3), |i, j| i < j),
+                mirrored(&product(4)),
+                times(-0.5, &mirrored(&t(&product(5)))),
+                mirrored(&g["C"]),
+                lower(&turned),
+            ];
+            if k == m {
+                let (l, r, c) = (lower(&g["L"]), part(&g["R"], |i, j| i < j), &g["C"]);
+                all.extend([
+                    part(&mul(&l, &product(6)), |i, j| i <= j),
+                    lower(&mul(&t(&l), c)),
+                    lower(&mul(c, &r)),
+                    part(&mul(&r, &l), |i, j| i < j),
+                    lower(&mul(&l, &l)),
+                ]);
+            }
+            all
+        };
+        let ulps: Ulps<'_> = &|(_, k, _)| 16.0 * (1.0 + k as f64);
+        let layouts = [0, 1, 2].map(|k| LAYOUTS[(3 * k + i) % LAYOUTS.len()]);
+        failures.extend(verify::<f64>("triangle", &[dims], &layouts, build, value, ulps));
+        failures.extend(verify::<f32>("triangle", &[dims], &layouts, build, value, ulps));
+    }
+    assert_none(&failures);
+}
+
+/// What is outside of a triangle is 0, whatever stands in the place of the factors' zeros.
+#[test]
+fn nothing_outside_of_a_triangle_is_read() {
+    let tape = Tape::new();
+    let n = 40;
+    let (a, c) = (tape.input("A", (n, n)), tape.input("C", (n, n)));
+    let l = a.tril();
+    let mut program = Program::<f64>::compile(&[(l.t() * c).tril(), (l.t() * (2.0 * c)).t().triu()]).unwrap();
+    let lines: Vec<String> = program.plan().iter().map(|line| line.kernel().to_owned()).collect();
+    assert!(lines.contains(&"triangle of product".to_owned()), "{lines:?}");
+    let matrix =
+        |outside| Mat::from_fn(n, n, |i, j| if i >= j { ((3 * i + 5 * j) as f64).sin() } else { outside });
+    let run = |program: &mut Program<f64>, outside| {
+        let m = matrix(outside);
+        let results = program.run(&[("A", m.as_ref()), ("C", m.as_ref())]).unwrap();
+        results.iter().map(|matrix| matrix.to_owned()).collect::<Vec<_>>()
+    };
+    let wanted = run(&mut program, 0.0);
+    assert_eq!(run(&mut program, f64::NAN), wanted);
+}
+
 /// The transpose of a matrix, or the matrix itself.
 fn seen(matrix: &Mat<f64>, transposed: bool) -> Mat<f64> {
     if transposed { t(matrix) } else { matrix.clone() }
@@ -1423,6 +1740,10 @@ fn small_programs_have_the_same_bits<T: Scalar>() {
             a.row_sums(),
             residual.t() * a.row_sums() + b.col_sums().t(),
             c.tanh(),
+            in_middle(residual).t(),
+            a.slice(inside(m), inside(k)) * b.slice(inside(k), ..),
+            (residual.slice(inside(m), ..) * b.slice(k - 1.., ..).t()).t(),
+            tape.stack_cols(&[residual, c.exp()]),
         ];
         let mut program = Program::<T>::compile(&outputs).unwrap();
         let (a, b, c) = (matrix::<T>("A", m, k), matrix::<T>("B", k, n), matrix::<T>("C", m, n));

@@ -6,7 +6,7 @@ use allocation_counter::measure;
 use faer::prelude::Solve;
 use faer::{Mat, MatRef};
 use pullback_engine::{Eigenvalue, Error, Program, Scalar};
-use pullback_tape::{Tape, Var};
+use pullback_tape::{Factor, Op, Tape, Var};
 
 fn run<T: Scalar>(ys: &[Var<'_>], a: MatRef<'_, T>) -> Result<Vec<Mat<T>>, Error> {
     let mut program = Program::<T>::compile(ys)?;
@@ -159,7 +159,7 @@ fn one_decomposition_for_all_factors_and_a_run_allocates_nothing() {
     let tape = Tape::new();
     let a = tape.input("A", (40, 40));
     let (values, vectors) = a.real_eigen();
-    let mut program = Program::<f64>::compile(&[values, vectors, vectors.inv()]).unwrap();
+    let mut program = Program::<f64>::compile(&[values, vectors, vectors.inv(), clustered(a)]).unwrap();
     assert_eq!(program.plan().to_string().matches("real eigendecomposition").count(), 1);
     let matrix = similar::<f64>(&(0..40).map(f64::from).collect::<Vec<_>>(), 1);
     let inputs = [("A", matrix.as_ref())];
@@ -168,4 +168,97 @@ fn one_decomposition_for_all_factors_and_a_run_allocates_nothing() {
         program.run(&inputs).unwrap();
     });
     assert_eq!(counts.count_total, 0);
+}
+
+/// The eigenvalues as derivatives see them.
+fn clustered(a: Var<'_>) -> Var<'_> {
+    a.tape().apply(Op::Factor(Factor::ClusteredEigenvalues), &[a])
+}
+
+/// `Q A Qᵀ` with a reflection.
+fn reflected<T: Scalar>(a: &Mat<f64>) -> Mat<T> {
+    let n = a.nrows();
+    let u = Mat::from_fn(n, 1, |i, _| 1.0 + 0.3 * (i as f64).sin());
+    let q = Mat::<f64>::identity(n, n) - &u * u.transpose() * faer::Scale(2.0 / u.squared_norm_l2());
+    let a = &q * a * &q;
+    Mat::from_fn(n, n, |i, j| T::from_f64(a[(i, j)]))
+}
+
+fn clusters<T: Scalar>() {
+    let tape = Tape::new();
+    let a = tape.input("A", (4, 4));
+    let (values, clusters) = (a.real_eigenvalues(), clustered(a));
+    let of = |spectrum: [f64; 4], above: [f64; 3]| {
+        Mat::from_fn(4, 4, |i, j| match () {
+            () if i == j => spectrum[i],
+            () if i + 1 == j => above[i],
+            () => 0.0,
+        })
+    };
+    // Those that can be told apart stay as they are.
+    let apart = reflected::<T>(&of([1.0, 2.0, 3.0, 4.0], [5.0, 0.0, 1.0]));
+    let found = run(&[values, clusters], apart.as_ref()).unwrap();
+    assert_eq!(found[0], found[1]);
+    // Two that coincide become equal, and the others stay.
+    for coupled in [0.0, 2.0] {
+        let twice = reflected::<T>(&of([1.0, 2.0, 2.0, 4.0], [coupled, 0.0, 0.0]));
+        let found = run(&[values, clusters], twice.as_ref()).unwrap();
+        assert_eq!((found[0][(0, 0)], found[0][(3, 0)]), (found[1][(0, 0)], found[1][(3, 0)]));
+        assert_eq!(found[1][(1, 0)], found[1][(2, 0)]);
+        assert!((found[1][(1, 0)].to_f64() - 2.0).abs() < 50.0 * T::EPSILON.to_f64());
+    }
+    // A Jordan block is named, and has values.
+    let y = clustered(2.0 * a);
+    let block = reflected::<T>(&of([1.0, 2.0, 2.0, 4.0], [0.0, 1.0, 0.0]));
+    run(&[values], block.as_ref()).unwrap();
+    let error = run(&[y], block.as_ref()).unwrap_err();
+    let text = error.to_string();
+    let Error::Defective { op, formula, first, second, gap, location } = error else { panic!("{error}") };
+    assert_eq!((op, formula.as_str(), first, second), ("clustered eigenvalues", "2 A", 1, 2));
+    assert!(gap < 20.0 * T::EPSILON.to_f64().sqrt() && location.file() == file!(), "{text}");
+    assert!(text.contains("the eigenvalues 1 and 2 of `2 A` coincide to working precision"), "{text}");
+    // A coupling as small as rounding errors is none.
+    let weak = reflected::<T>(&of([1.0, 2.0, 2.0, 4.0], [0.0, T::EPSILON.to_f64(), 0.0]));
+    run(&[clusters], weak.as_ref()).unwrap();
+    // Nothing, and what is no number.
+    for scale in [0.0, f64::NAN] {
+        let matrix = Mat::from_fn(4, 4, |i, j| T::from_f64(scale * (i + j) as f64));
+        let found = &run(&[clusters], matrix.as_ref()).unwrap()[0];
+        assert!(
+            (0..4)
+                .all(|i| found[(i, 0)].to_f64() == 0.0 || scale.is_nan() && found[(i, 0)].to_f64().is_nan())
+        );
+    }
+    let empty = clustered(tape.input("A0", (0, 0)));
+    let none = Mat::<T>::zeros(0, 0);
+    assert_eq!(
+        Program::<T>::compile(&[empty])
+            .unwrap()
+            .run(&[("A0", none.as_ref())])
+            .unwrap()
+            .get(0)
+            .unwrap()
+            .nrows(),
+        0
+    );
+}
+
+#[test]
+fn eigenvalues_that_rounding_may_have_split() {
+    clusters::<f64>();
+    clusters::<f32>();
+}
+
+#[test]
+fn scales_of_clusters() {
+    let tape = Tape::new();
+    let y = clustered(tape.input("A", (3, 3)));
+    for scale in [1e-290, 1e-200, 1e-3, 1.0, 1e200, 1e300] {
+        let with = |above: f64| {
+            let entry = |i: usize, j: usize| [[2.0, above, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0]][i][j];
+            reflected::<f64>(&Mat::from_fn(3, 3, |i, j| entry(i, j) * scale))
+        };
+        assert!(matches!(run(&[y], with(1.0).as_ref()), Err(Error::Defective { .. })), "{scale:e}");
+        run(&[y], with(0.0).as_ref()).unwrap();
+    }
 }

@@ -127,7 +127,8 @@ fn coinciding_values_that_are_told_apart_are_named() {
     let (s, apart) = (mat![[1.0], [3.0], [1.0]], mat![[1.0, 0.0, 2.0], [0.0, 1.0, 0.0], [3.0, 0.0, 1.5]]);
     let alike = mat![[1.0, 5.0, 0.0], [4.0, 9.0, 6.0], [0.0, 7.0, 1.0]];
     let (w_apart, w_alike) = (mat![[1.0], [0.0], [2.0]], mat![[2.0], [0.0], [2.0]]);
-    for op in Spectral::all().filter(|op| !matches!(op, Spectral::SkewSums | Spectral::Columns)) {
+    let elsewhere = [Spectral::SkewSums, Spectral::Columns, Spectral::Distinct, Spectral::Positive];
+    for op in Spectral::all().filter(|op| !elsewhere.contains(op)) {
         let y = beside(op, if op == Spectral::Diag { w } else { x });
         let inputs = |x: &'static str, m| [("s", s.as_ref()), (x, m)];
         let (good, bad) = match op {
@@ -169,4 +170,23 @@ fn quotients_by_sums_and_by_values() {
     assert!(matches!(error, Error::Coincide { op: "skew sums", first: 1, second: 2, .. }), "{error}");
     let error = columns.unwrap_err();
     assert!(matches!(error, Error::Singular { op: "columns over a spectrum", pivot: 2, .. }), "{error}");
+}
+
+#[test]
+fn values_that_have_to_be_distinct_or_positive() {
+    let tape = Tape::new();
+    let (spectrum, used) = (tape.input("s", (4, 1)), tape.input("u", (4, 1)));
+    let at = |op, u: [f64; 4]| {
+        let (s, u) = (mat![[3.0], [1.0], [0.0], [1.0]], Mat::from_fn(4, 1, |i, _| u[i]));
+        let y = tape.apply(Op::Spectral(op), &[spectrum, used]);
+        run(&[y], &[("s", s.as_ref()), ("u", u.as_ref())]).map(|found| assert_eq!(found[0], s))
+    };
+    at(Spectral::Distinct, [1.0, 0.0, 1.0, 0.0]).unwrap();
+    at(Spectral::Positive, [1.0, 1.0, 0.0, 2.0]).unwrap();
+    for u in [[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1e-300], [2.0; 4]] {
+        let error = at(Spectral::Distinct, u).unwrap_err();
+        assert!(matches!(error, Error::Coincide { first: 1, second: 3, gap: 0.0, .. }), "{error}");
+    }
+    let error = at(Spectral::Positive, [0.0, 0.0, 1.0, 0.0]).unwrap_err();
+    assert!(matches!(error, Error::Singular { pivot: 2, .. }), "{error}");
 }

@@ -11,7 +11,7 @@ use pullback_tape::{Shape, Tape, Var};
 type Build = for<'t> fn(&'t Tape, usize, usize) -> Vec<Var<'t>>;
 
 /// Programs by the width of their layers and the number of samples.
-const PROGRAMS: [(&str, Build); 5] = [
+const PROGRAMS: [(&str, Build); 6] = [
     ("deep linear network", |t, d, n| network(t, d, n, |z| z, |_, y_bar| y_bar)),
     ("tanh network", |t, d, n| network(t, d, n, |z| z.tanh(), |y, y_bar| (1.0 - y.square()).hadamard(y_bar))),
     ("narrow in between", |t, d, n| {
@@ -30,6 +30,20 @@ const PROGRAMS: [(&str, Build); 5] = [
         let (a, x) = (t.input("A", (d, d)), t.input("X", (d, n)));
         let k = a * a.t() + (d as f64) * t.identity(d);
         vec![k.solve(x), k.log_det(), k.inv() * x, x.t() * k.inv()]
+    }),
+    ("parts", |t, d, n| {
+        let (a, b, x) = (t.input("A", (d, d)), t.input("B", (d, d)), t.input("X", (d, n)));
+        let (half, y) = (d / 2, a * x);
+        let around: Vec<usize> = (0..n).map(|j| (j * j) % n).collect();
+        let s = t.selection(&around, n);
+        vec![
+            a.slice(..half, half..) * b.slice(half.., ..) * x,
+            t.stack_rows(&[y, y.slice(..half, ..).tanh(), x]),
+            y.select_cols(&around).exp().hadamard(x),
+            y.hadamard(x).exp() * s,
+            y.cumulative_sums() - y.col_argmax().hadamard(x),
+            b.slice(.., half..).t() * y.slice(.., ..n.div_ceil(2)) * y.slice(..1, ..n.div_ceil(2)).t(),
+        ]
     }),
 ];
 

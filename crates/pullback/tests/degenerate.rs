@@ -290,3 +290,263 @@ fn reconstructions_from_singular_vectors_are_exact() {
     let right = (&other - &q * other.transpose() * &q) * 0.25;
     assert!((polar - right).norm_max() < 1e-14);
 }
+
+// ---- values beside vectors -------------------------------------------------------------------------------
+
+type Loss = for<'t> fn(&'t Tape, Var<'t>) -> Var<'t>;
+
+/// A symmetric matrix with these eigenvalues.
+fn with_eigenvalues(values: &[f64]) -> Mat<f64> {
+    let (n, turn) = (values.len(), rotation(values.len(), 0.7));
+    let middle = Mat::from_fn(n, n, |i, j| if i == j { values[i] } else { 0.0 });
+    let product = &turn * middle * turn.transpose();
+    (&product + product.transpose()) * 0.5
+}
+
+/// `Σ f(λᵢ) vᵢ vᵢᵀ` over some eigenvalues of a symmetric matrix, column by column.
+fn by_columns<'t>(a: Var<'t>, range: std::ops::Range<usize>, f: impl Fn(Var<'t>) -> Var<'t>) -> Var<'t> {
+    let (values, vectors) = a.eigen();
+    let term = |i: usize| f(values.entry(i, 0)) * (vectors.col(i) * vectors.col(i).t());
+    range.map(term).fold(a.tape().zeros(a.shape()), |sum, term| sum + term)
+}
+
+/// `Σ f(σᵢ) uᵢ vᵢᵀ` over the first singular values.
+fn first_singular<'t>(a: Var<'t>, count: usize, f: impl Fn(Var<'t>) -> Var<'t>) -> Var<'t> {
+    let (u, s, v) = a.svd();
+    let (u, v) = (u.slice(.., ..count), v.slice(.., ..count));
+    u * f(s.slice(..count, ..)).diag() * v.t()
+}
+
+/// Symmetric, with a constant diagonal: what tells values apart does not show in it.
+fn hollow<'t>(tape: &'t Tape, diagonal: f64) -> Var<'t> {
+    let (d, one) = (tape.scalar(diagonal), tape.scalar(1.0));
+    tape.blocks(&[&[d, one], &[one, d]])
+}
+
+/// The derivative of `Σ f(λᵢ) vᵢ vᵢᵀ` where all λ are equal is `f′ ε`, and nothing of it is seen in the cotangents of λ and V by
+/// themselves, for which all of it vanishes.
+#[test]
+fn functions_put_together_by_hand_are_errors_where_values_coincide() {
+    let losses: [(&str, Loss); 10] = [
+        ("columns", |t, a| by_columns(a.symmetrize(), 0..2, |x| x - 1.0).inner(hollow(t, 0.0))),
+        ("a term of a sum", |t, a| {
+            3.0 * (by_columns(a.symmetrize(), 0..2, |x| x.ln()) - a).t().inner(hollow(t, 2.0))
+        }),
+        ("in a function", |t, a| {
+            (by_columns(a.symmetrize(), 0..2, |x| x - 1.0) + hollow(t, 0.0)).norm_squared()
+        }),
+        ("entries", |_, a| {
+            let (values, vectors) = a.symmetrize().eigen();
+            let entry = |i: usize, j: usize| vectors.entry(j, i);
+            let term = |i: usize| (values.entry(i, 0) - 1.0) * entry(i, 0) * entry(i, 1);
+            term(0) + term(1)
+        }),
+        ("one column", |t, a| {
+            let first = by_columns(a.symmetrize(), 0..1, |x| x - 1.0);
+            first.inner(hollow(t, 0.0))
+        }),
+        ("a function of values and one of vectors", |_, a| {
+            let (values, vectors) = a.symmetrize().eigen();
+            (values.entry(0, 0) * values.entry(1, 0) - 1.0) * vectors.entry(0, 0).square()
+        }),
+        ("values of another matrix", |t, a| {
+            let (s, v) = (a.singular_values(), (a.t() * a).eigenvectors());
+            (v * (s - 1.0).diag() * v.t()).inner(hollow(t, 0.0))
+        }),
+        ("singular values", |t, a| first_singular(a, 2, |x| x.powi(3)).inner(hollow(t, 2.0))),
+        ("right vectors", |t, a| {
+            let v = a.right_vectors();
+            (v * a.singular_values().ln().diag() * v.t()).inner(hollow(t, 0.0))
+        }),
+        ("real eigenvalues", |t, a| {
+            let (values, vectors) = a.real_eigen();
+            (vectors * values.square().diag() * vectors.inv()).inner(hollow(t, 2.0))
+        }),
+    ];
+    let a = Mat::identity(2, 2);
+    for (name, loss) in losses {
+        let error = gradient_at(&a, &loss).map(|(_, gradient)| gradient).expect_err(name);
+        let coincide = matches!(&error, Error::Engine(EngineError::Coincide { first: 0, second: 1, .. }));
+        assert!(coincide, "{name}: {error}");
+        // The gradient at the end of a derivation is the same expression.
+        let tape = Tape::new();
+        let x = tape.input("A", (2, 2));
+        let derived = derivation(loss(&tape, x), x).unwrap().gradient;
+        assert!(evaluate(&[derived], &[("A", a.as_ref())]).is_err(), "{name}");
+    }
+}
+
+/// Each output by itself, whatever they are multiplied by; values and vectors that are outputs beside each other are not mixed.
+#[test]
+fn outputs_are_terms() {
+    let tape = Tape::new();
+    let (x, c) = (tape.input("A", (2, 2)), tape.input("C", (2, 2)));
+    let a = Mat::<f64>::identity(2, 2);
+    let at = |y: Var<'_>, seed: &Mat<f64>| {
+        let name = format!("Y of {}", y.shape());
+        let found = vjp(y, &[x], tape.input(&name, y.shape())).unwrap()[0];
+        evaluate(&[found], &[("A", a.as_ref()), ("C", a.as_ref()), (&name, seed.as_ref())])
+    };
+    let sum = by_columns(x.symmetrize(), 0..2, |x| x - 1.0);
+    for y in [sum, c * sum, 2.0 * (x - c * sum.t())] {
+        let error = at(y, &mat![[0.0, 1.0], [1.0, 0.0]]).unwrap_err();
+        assert!(matches!(error, Error::Engine(EngineError::Coincide { .. })), "{error}");
+    }
+    let (u, s, _) = x.svd();
+    let beside = tape.stack_cols(&[s.square(), u]);
+    let found = at(beside, &mat![[1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]).unwrap();
+    assert!(distance(found[0].as_ref(), (2.0 * &a).as_ref()) < 1e-15);
+}
+
+/// The space of left vectors of a vanishing singular value is one that a tall matrix leaves open.
+#[test]
+fn vectors_beside_a_singular_value_that_vanishes_are_an_error() {
+    for (m, n) in [(5, 3), (3, 5)] {
+        let a = with_values(m, n, &[3.0, 1.0, 0.0]);
+        let loss: Loss = |t, a| {
+            let last = first_singular(a, 3, |x| x.sinh()) - first_singular(a, 2, |x| x.sinh());
+            last.inner(weights(t, a.shape()))
+        };
+        let error = gradient_at(&a, &loss).unwrap_err();
+        assert!(matches!(&error, Error::Engine(EngineError::Singular { pivot: 2, .. })), "{error}");
+    }
+}
+
+/// What uses the vectors of other values only has its exact gradient, and what does not mix values and vectors.
+#[test]
+fn values_and_vectors_beside_a_cluster_are_exact() {
+    let losses: [(&str, Loss); 6] = [
+        ("the largest", |t, a| {
+            let largest = by_columns((a.t() * a).symmetrize(), a.cols() - 2..a.cols(), |x| x.sqrt());
+            largest.inner(weights(t, largest.shape()))
+        }),
+        ("the first", |t, a| first_singular(a, 2, |x| x.ln()).inner(weights(t, a.shape()))),
+        ("the best approximation", |_, a| (first_singular(a, 2, |x| x) - a).norm_squared()),
+        ("entries", |_, a| {
+            let (u, s, v) = a.svd();
+            s.entry(1, 0) * u.entry(0, 1) * v.row(2).col(1) + s.entry(0, 0).exp()
+        }),
+        ("a sum", |t, a| {
+            let u = a.left_vectors().slice(.., 2..4);
+            let projector = (u * u.t()).inner(weights(t, Shape::new(a.rows(), a.rows())));
+            a.singular_values().square().sum() + projector
+        }),
+        ("one beside values of all", |t, a| {
+            a.singular_values().square().sum() * first_singular(a, 1, |x| x).inner(weights(t, a.shape()))
+        }),
+    ];
+    for (m, n) in [(5, 4), (4, 5), (4, 4)] {
+        for (name, loss) in losses {
+            let a = with_values(m, n, &[3.0, 2.0, 0.5, 0.5]);
+            let (_, gradient) = gradient_at(&a, &loss).expect(name);
+            let error = distance(gradient.as_ref(), differences(&a, &loss).as_ref());
+            assert!(error < 1e-7, "{name} of {m}×{n}: {error:e}");
+        }
+    }
+}
+
+/// Values that are held do not vary, and so they are not mixed with their vectors.
+#[test]
+fn vectors_beside_values_that_are_held_are_exact() {
+    let a = with_eigenvalues(&[0.5, 0.5, 2.0]);
+    let held: Loss = |t, a| {
+        let sum = by_columns(a.symmetrize(), 0..3, |x| x.square().stop_gradient());
+        sum.inner(weights(t, a.shape()))
+    };
+    let constant: Loss = |t, a| {
+        let v = a.symmetrize().eigenvectors();
+        let squares = t.stack_rows(&[t.scalar(0.25), t.scalar(0.25), t.scalar(4.0)]);
+        (v * squares.diag() * v.t()).inner(weights(t, a.shape()))
+    };
+    let (_, gradient) = gradient_at(&a, &held).unwrap();
+    assert!(distance(gradient.as_ref(), differences(&a, &constant).as_ref()) < 1e-8);
+}
+
+/// Where values differ, what is put together by hand has the gradient of what is recognized.
+#[test]
+fn functions_put_together_by_hand_have_gradients_where_values_differ() {
+    let pairs: [(&str, Loss, Loss); 3] = [
+        (
+            "eigenvalues",
+            |t, a| by_columns(a.symmetrize(), 0..a.rows(), |x| x.exp()).inner(weights(t, a.shape())),
+            |t, a| a.symmetrize().symmetric_function(|x| x.exp()).inner(weights(t, a.shape())),
+        ),
+        (
+            "singular values",
+            |t, a| first_singular(a, a.rows().min(a.cols()), |x| x.powi(3)).inner(weights(t, a.shape())),
+            |t, a| (a * a.t() * a).inner(weights(t, a.shape())),
+        ),
+        (
+            "real eigenvalues",
+            |t, a| {
+                let (values, v) = a.real_eigen();
+                (v * values.square().diag() * v.inv()).inner(weights(t, a.shape()))
+            },
+            |t, a| (a * a).inner(weights(t, a.shape())),
+        ),
+    ];
+    let a = with_eigenvalues(&[0.5, 1.0, 2.0, -0.7]);
+    for (name, by_hand, whole) in pairs {
+        let (_, found) = gradient_at(&a, &by_hand).unwrap();
+        let (_, wanted) = gradient_at(&a, &whole).unwrap();
+        assert!(distance(found.as_ref(), wanted.as_ref()) < 1e-12, "{name}");
+    }
+}
+
+/// A gradient is put together from values and vectors too. Its own gradient is right, or a run fails.
+#[test]
+fn gradients_of_gradients_at_clusters_are_exact_or_errors() {
+    let losses: [(&str, Loss); 10] = [
+        ("sum of squares", |_, a| a.symmetrize().eigenvalues().square().sum()),
+        ("sum of exponentials", |_, a| a.symmetrize().eigenvalues().exp().sum()),
+        ("trace", |_, a| a.symmetrize().eigenvalues().sum()),
+        ("spectral function", |t, a| {
+            a.symmetrize().symmetric_function(|x| x.exp()).inner(weights(t, a.shape()))
+        }),
+        ("projector", |t, a| a.symmetrize().eigenprojector(..2).inner(weights(t, a.shape()))),
+        ("the last", |t, a| by_columns(a.symmetrize(), 2..3, |x| x.exp()).inner(weights(t, a.shape()))),
+        ("nuclear norm", |_, a| a.nuclear_norm()),
+        ("polar factor", |t, a| a.polar().0.inner(weights(t, a.shape()))),
+        ("the first", |t, a| first_singular(a, 1, |x| x.ln()).inner(weights(t, a.shape()))),
+        ("real eigenvalues", |_, a| a.real_eigenvalues().square().sum()),
+    ];
+    let seeds: [Loss; 3] = [
+        |t, a| weights(t, a.shape()),
+        |t, a| t.identity(a.rows()) + t.ones(a.shape()),
+        |t, a| t.ones(a.shape()) - t.identity(a.rows()),
+    ];
+    let matrices = [
+        with_eigenvalues(&[1.5, 1.5, 2.5]),
+        Mat::from_fn(3, 3, |i, j| if i != j { 0.0 } else { [1.0, 1.0, 2.0][i] }),
+        Mat::identity(3, 3),
+    ];
+    let mut exact = Vec::new();
+    for (name, loss) in losses {
+        for (k, (a, seed)) in matrices.iter().flat_map(|a| seeds.map(|seed| (a, seed))).enumerate() {
+            let tape = Tape::new();
+            let x = tape.input("A", (3, 3));
+            let first = gradient(loss(&tape, x), &[x]).unwrap()[0].inner(seed(&tape, x));
+            let second = gradient(first, &[x]).unwrap()[0];
+            let found = match evaluate(&[second], &[("A", a.as_ref())]) {
+                Ok(mut found) => found.remove(0),
+                Err(Error::Engine(EngineError::Coincide { .. })) => continue,
+                Err(error) => panic!("{name}: {error}"),
+            };
+            // Along a direction in which all values part.
+            let e: Mat<f64> = check::random(3, 3, 5);
+            let e = if name == "real eigenvalues" { &e + e.transpose() } else { e };
+            let h = 1e-4;
+            let at = |h: f64| {
+                let moved = a + h * &e;
+                evaluate(&[first], &[("A", moved.as_ref())]).unwrap()[0][(0, 0)]
+            };
+            let wanted = (at(h) - at(-h)) / (2.0 * h);
+            let along = (e.transpose() * &found).diagonal().column_vector().sum();
+            assert!((along - wanted).abs() < 1e-5 * (1.0 + wanted.abs()), "{name} {k}: {along} {wanted}");
+            exact.push(name);
+        }
+    }
+    for name in ["sum of squares", "sum of exponentials", "trace", "spectral function"] {
+        assert_eq!(exact.iter().filter(|exact| **exact == name).count(), 9, "{name}");
+    }
+}

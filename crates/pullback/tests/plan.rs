@@ -4,7 +4,7 @@
 
 use pullback::faer::{Mat, MatMut, MatRef};
 use pullback::prelude::*;
-use pullback::{Kind, Listing, Options, Shape, Stored};
+use pullback::{Declaration, Kind, Listing, Options, Shape, Stored, Structure};
 
 // ---- programs --------------------------------------------------------------------------------------------
 
@@ -115,6 +115,48 @@ fn column<T: PartialEq + std::fmt::Debug>(plan: &Listing, of: impl Fn(pullback::
     plan.iter().map(of).collect()
 }
 
+fn gradient_of<'t>(tape: &'t Tape, y: Var<'t>, wrt: &[Var<'t>]) -> Vec<String> {
+    let symmetric =
+        if y.structure() >= Structure::Symmetric { Structure::Symmetric } else { Structure::General };
+    let c = tape.declare("C", y.shape(), Declaration::new().structure(symmetric));
+    let plan = compile::<f64>(c.inner(y), wrt).unwrap().plan();
+    column(&plan, |line| line.kernel().to_owned())
+}
+
+/// Gradients of factors do what one would write by hand: triangles of products, solves in place, one decomposition.
+#[test]
+fn gradients_of_factors_do_nothing_else() {
+    let tape = Tape::new();
+    let k = tape.positive_definite("K", 40);
+    let [triangle, solve] = ["triangle of product", "triangular solve"];
+    assert_eq!(
+        gradient_of(&tape, k.cholesky(), &[k]),
+        ["factorization", "inner product", triangle, solve, solve, "copy"]
+    );
+    let tape = Tape::new();
+    let (a, b) = (tape.input("A", (40, 40)), tape.input("B", (40, 40)));
+    assert_eq!(
+        gradient_of(&tape, a.solve_lower(b), &[a, b]),
+        ["copy", solve, "inner product", "copy", solve, triangle]
+    );
+    let tape = Tape::new();
+    let a = tape.input("A", (80, 40));
+    assert_eq!(
+        gradient_of(&tape, a.qr().0, &[a]),
+        ["QR", "Q from QR", "R from QR", "inner product", triangle, "copy", "product, added", solve]
+    );
+    for (m, n) in [(80, 40), (40, 80)] {
+        let tape = Tape::new();
+        let (a, b) = (tape.input("A", (m, n)), tape.input("B", (m, 8)));
+        let kernels = gradient_of(&tape, a.least_squares(b), &[a, b]);
+        let count = |name| kernels.iter().filter(|kernel| *kernel == name).count();
+        assert_eq!((count("QR"), count("least squares")), (1, 3), "{kernels:?}");
+    }
+    let tape = Tape::new();
+    let a = tape.input("A", (40, 40));
+    assert_eq!(gradient_of(&tape, a.t() * a, &[a]), ["product", "inner product"]);
+}
+
 #[test]
 fn a_plan_reads_like_a_worksheet() {
     let tape = Tape::new();
@@ -174,6 +216,30 @@ fn a_plan_reads_like_a_worksheet() {
     assert_eq!(plan.flops(), flops.iter().sum::<u64>());
     let kinds = Kind::ALL.map(|kind| plan.flops_of(kind));
     assert_eq!(kinds, [2 * 120 + 160, 60, 40, 21, 42, 4, 0]);
+}
+
+#[test]
+fn parts_are_read_where_they_are() {
+    let tape = Tape::new();
+    let (a, b) = (tape.input("A", (80, 60)), tape.input("B", (20, 30)));
+    let part = a.slice(20..40, 10..40);
+    let rows: Vec<usize> = (20..40).collect();
+    let outputs = [
+        part.t() * b,
+        part.inner(b),
+        tape.stack_rows(&[b, 2.0 * part, a.slice(.., ..30)]),
+        tape.selection(&rows, 80).t() * part,
+    ];
+    let plan = Program::<f64>::compile(&outputs).unwrap().plan();
+    assert_eq!(
+        column(&plan, |line| line.step().to_owned()),
+        [
+            "A[20..40, 10..40]ᵀ B",
+            "⟨A[20..40, 10..40], B⟩",
+            "[B; 2 A[20..40, 10..40]; A[.., 0..30]]",
+            "0 with A[20..40, 10..40] in [20..40, ..]",
+        ]
+    );
 }
 
 #[test]

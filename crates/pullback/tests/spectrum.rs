@@ -154,6 +154,12 @@ fn sums_over_the_spectrum_have_gradients_where_eigenvalues_coincide() {
     let a = tape.symmetric("A", 4);
     let loss = a.eigenvalues().exp().sum();
     let trace = a.symmetric_function(|x| x.exp()).trace();
+    // A gradient of such a sum is a function of the matrix, which has derivatives of its own.
+    assert_eq!(gradient(3.0 * loss, &[a]).unwrap()[0].to_string(), "3 fun(exp(λ(A)))");
+    assert!(gradient(0.5 * a.eigenvalues().square().sum(), &[a]).unwrap()[0].same(a));
+    assert!(gradient(a.eigenvalues().sum(), &[a]).unwrap()[0].same(tape.identity(4)));
+    let b = tape.input("B", (4, 3));
+    assert!(gradient(0.5 * b.singular_values().square().sum(), &[b]).unwrap()[0].same(b));
     assert_eq!(gradient(trace, &[a]).unwrap()[0].to_string(), "fun(exp(λ(A)))");
     let matrix = with_eigenvalues(&[0.5, 0.5, -1.0, 0.5]);
     let right = with_eigenvalues(&[0.5f64.exp(), 0.5f64.exp(), (-1f64).exp(), 0.5f64.exp()]);

@@ -1,7 +1,7 @@
 //! Reverse and forward sweeps over the tape. They know no op: the rule book does.
 
 use crate::Error;
-use crate::book::{At, Rule, rule};
+use crate::book::{At, Entangled, Rule, rule};
 use pullback_tape::{Node, Slot, Structure, Tape, Var};
 use std::panic::Location;
 
@@ -183,6 +183,10 @@ fn pull<'t>(y: Var<'t>, xs: &[Var<'t>], y_bar: Var<'t>, kind: Kind) -> Result<Ve
         None if kind == Kind::Linear && !y.is_zero() => return Err(not_linear("constant", y, xs)),
         None => {}
     }
+    let entangled = match kind {
+        Kind::Differentiable => Entangled::new(&region),
+        Kind::Linear => Entangled::default(),
+    };
     for i in region.indices().rev() {
         let Some((node, value)) = region.node(i) else { continue };
         let Some(y_bar) = bars.get(i - region.start).copied().flatten() else { continue };
@@ -196,10 +200,12 @@ fn pull<'t>(y: Var<'t>, xs: &[Var<'t>], y_bar: Var<'t>, kind: Kind) -> Result<Ve
             let x_bar = region.tape.attributed(node.location, || match rule(node.op, slot) {
                 Some(Rule::Linear(adjoint)) => Ok(Some(adjoint(&at, y_bar))),
                 Some(Rule::Frechet(frechet)) if kind == Kind::Differentiable => {
+                    let at = At { used: entangled.used(i, y_bar), ..at };
                     let e = region.tape.symbol("ε", arg.shape());
                     let y_dot = frechet(&at, e).check()?;
                     one(pull(y_dot, &[e], y_bar, Kind::Linear)?, e).map(Some)
                 }
+                Some(Rule::Constant) => Ok(Some(arg.tape().zeros(arg.shape()))),
                 Some(Rule::Frechet(_)) | None => Ok::<_, Error>(None),
             })?;
             let Some(x_bar) = x_bar else { return Err(not_linear(node.op.name(), value, xs)) };
@@ -235,7 +241,7 @@ fn push<'t>(
         let term = match rule(node.op, slot) {
             Some(Rule::Linear(_)) => at.with(x_dot),
             Some(Rule::Frechet(frechet)) => frechet(&at, x_dot),
-            None => continue,
+            Some(Rule::Constant) | None => continue,
         };
         y_dot = Some(y_dot.map_or(term, |sum| sum + term));
     }
@@ -340,6 +346,11 @@ impl<'t> Region<'t> {
         let inside: Vec<usize> =
             (0..).zip(&self.depends).filter(|(_, d)| **d).map(|(i, _)| i + start).collect();
         inside.into_iter()
+    }
+
+    /// Whether the node of this index belongs to the region.
+    pub(crate) fn contains(&self, i: usize) -> bool {
+        i.checked_sub(self.start).and_then(|j| self.depends.get(j)) == Some(&true)
     }
 
     /// The position of a node that belongs to the region.

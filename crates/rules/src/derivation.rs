@@ -1,4 +1,4 @@
-use crate::{Error, jvp, substitute, transpose};
+use crate::{Error, jvp, substitute};
 use pullback_tape::Var;
 use std::fmt;
 
@@ -42,11 +42,11 @@ pub struct Derivation<'t> {
 /// # Errors
 /// Those of [`gradient`](crate::gradient).
 pub fn derivation<'t>(loss: Var<'t>, variable: Var<'t>) -> Result<Derivation<'t>, Error> {
-    crate::gradient(loss, &[])?;
+    let gradient = crate::gradient(loss, &[variable])?.into_iter().next();
     let tape = loss.tape();
     let e = tape.symbol("ε", variable.check()?.shape());
     let linear = jvp(loss, &[(variable, e)])?;
-    let gradient = transpose(linear, e, tape.scalar(1.0))?;
+    let gradient = gradient.unwrap_or_else(|| tape.zeros(variable.shape()));
     Ok(Derivation {
         loss,
         variable,

@@ -1,6 +1,7 @@
 //! Decompositions of matrices, and what is made of their factors.
 
-use crate::{Factor, Var};
+use crate::{Factor, Op, Var};
+use std::panic::Location;
 
 /// Singular values and vectors, and the norms that they give.
 impl<'t> Var<'t> {
@@ -36,7 +37,8 @@ impl<'t> Var<'t> {
     ///
     /// # Errors
     /// Those of [`singular_values`](Self::singular_values); for gradients of what depends on the vectors of vanishing
-    /// singular values, that one vanishes.
+    /// singular values, that one vanishes; for gradients of terms that depend on values too, a singular value that coincides
+    /// with that of a vector that is used.
     #[track_caller]
     pub fn left_vectors(self) -> Var<'t> {
         self.factor(Factor::LeftVectors)
@@ -185,18 +187,26 @@ impl<'t> Var<'t> {
     }
 
     /// The X that minimizes `‖A X − B‖` for an m×n matrix A of full rank and an m×p matrix B, n×p: `R⁻¹ Qᵀ B` by
-    /// [QR](Self::qr). If A is wide, of all X with `A X = B` the smallest: `Q R⁻ᵀ B` by QR of Aᵀ. O(mnk + mnp).
+    /// [QR](Self::qr). If A is wide, of all X with `A X = B` the smallest: `Q R⁻ᵀ B` by QR of Aᵀ. O(mnk + mnp), without Q as a
+    /// matrix; all problems with the same A, or Aᵀ, share one decomposition.
+    ///
+    /// ```
+    /// use pullback_tape::Tape;
+    /// let tape = Tape::new();
+    /// let (a, b) = (tape.input("A", (5, 3)), tape.input("B", (5, 2)));
+    /// assert_eq!(a.least_squares(b).to_string(), "A⁺ B");
+    /// ```
+    ///
+    /// # Derivative
+    /// With the solution X: `A⁺ A⁺ᵀ εᵀ (B − A X) − A⁺ ε X` in a tall A, `(I − A⁺ A) εᵀ A⁺ᵀ X − A⁺ ε X` in a wide one (Golub &
+    /// Pereyra, SIAM J. Numer. Anal. 10, 1973); `A⁺ ε` in B.
     ///
     /// # Errors
-    /// (deferred) mismatched shapes; (when run) the rank is not full to working precision.
+    /// (deferred) mismatched shapes; (when run) the rank is not full to working precision: the pivot is that of the first
+    /// column of A, or of Aᵀ if A is wide, that depends on those before it.
     #[track_caller]
     pub fn least_squares(self, rhs: Var<'t>) -> Var<'t> {
-        if self.rows() >= self.cols() {
-            let (q, r) = self.qr();
-            return r.solve_upper(q.t() * rhs);
-        }
-        let (q, r) = self.t().qr();
-        q * r.t().solve_lower(rhs)
+        self.tape.record(Op::LeastSquares, &[self, rhs], Location::caller())
     }
 
     /// The LU decomposition `P A = L U` of a square matrix with partial pivoting: the permutation P, the lower triangle L with

@@ -14,6 +14,9 @@ pub enum Factor {
     RealEigenvalues,
     /// The matrix V of their eigenvectors, columns of norm 1, `A V = V Diag(λ)`.
     RealEigenvectors,
+    /// The eigenvalues of a square matrix that are all real, as derivatives see them: in place of those that rounding errors
+    /// may have split there is their mean. A run fails if such eigenvalues have too few eigenvectors.
+    ClusteredEigenvalues,
     /// The singular values σ of an m×n matrix, descending: a column of min(m, n).
     SingularValues,
     /// The matrix U of orthonormal left singular vectors, m×min(m, n), `A = U Diag(σ) Vᵀ`.
@@ -48,6 +51,7 @@ impl Factor {
             Factor::Eigenvectors => "eigenvectors",
             Factor::RealEigenvalues => "real eigenvalues",
             Factor::RealEigenvectors => "real eigenvectors",
+            Factor::ClusteredEigenvalues => "clustered eigenvalues",
             Factor::SingularValues => "singular values",
             Factor::LeftVectors => "left singular vectors",
             Factor::RightVectors => "right singular vectors",
@@ -66,7 +70,7 @@ impl Factor {
     /// What it is called in formulas.
     pub(crate) const fn symbol(self) -> &'static str {
         match self {
-            Factor::Eigenvalues | Factor::RealEigenvalues => "λ",
+            Factor::Eigenvalues | Factor::RealEigenvalues | Factor::ClusteredEigenvalues => "λ",
             Factor::Eigenvectors | Factor::RealEigenvectors | Factor::RightVectors => "V",
             Factor::SingularValues => "sv",
             Factor::LeftVectors => "U",
@@ -89,6 +93,7 @@ impl Factor {
             Factor::Eigenvectors,
             Factor::RealEigenvalues,
             Factor::RealEigenvectors,
+            Factor::ClusteredEigenvalues,
             Factor::SingularValues,
             Factor::LeftVectors,
             Factor::RightVectors,
@@ -115,7 +120,7 @@ impl Factor {
         let square = || if a.is_square() { Ok(a) } else { Err(format!("{a} is not square")) };
         let least = a.rows.min(a.cols);
         match self {
-            Factor::Eigenvalues | Factor::RealEigenvalues | Factor::Pivots => {
+            Factor::Eigenvalues | Factor::RealEigenvalues | Factor::ClusteredEigenvalues | Factor::Pivots => {
                 square().map(|a| Shape::new(a.rows, 1))
             }
             Factor::Eigenvectors | Factor::RealEigenvectors | Factor::SymmetricLower => square(),
@@ -146,6 +151,8 @@ impl Factor {
 /// | `SkewGaps` | the same of `½ (M − Mᵀ)` | `SymmetricGaps` |
 /// | `SkewSums` | `½ (Mᵢⱼ − Mⱼᵢ)/(λᵢ + λⱼ)`, for `λ ≥ 0`; fails if both vanish and the numerator does not | `SkewSums` |
 /// | `Columns` | `M Diag(λ)⁻¹`, for `λ ≥ 0`; fails if one vanishes and its column is not 0 | `Columns` |
+/// | `Distinct` | λ; fails if two values coincide and u is not 0 for one of them | (u does not vary) |
+/// | `Positive` | λ, for `λ ≥ 0`; fails if one vanishes for which u is not 0 | (u does not vary) |
 ///
 /// A quotient by a gap is 0 where its numerator is 0 to working precision; a run fails if the gap is, and the numerator is
 /// not.
@@ -160,6 +167,8 @@ pub enum Spectral {
     SkewGaps,
     SkewSums,
     Columns,
+    Distinct,
+    Positive,
 }
 
 impl Spectral {
@@ -174,25 +183,39 @@ impl Spectral {
             Spectral::SkewGaps => "skew gaps",
             Spectral::SkewSums => "skew sums",
             Spectral::Columns => "columns over a spectrum",
+            Spectral::Distinct => "distinct values",
+            Spectral::Positive => "positive values",
         }
     }
 
     /// Every operation: for tests that walk the list.
     pub fn all() -> impl Iterator<Item = Spectral> {
-        use Spectral::{Columns, Diag, Diagonal, Gaps, GeneralDiagonal, SkewGaps, SkewSums, SymmetricGaps};
-        [Diagonal, GeneralDiagonal, Diag, Gaps, SymmetricGaps, SkewGaps, SkewSums, Columns].into_iter()
+        use Spectral::*;
+        [
+            Diagonal,
+            GeneralDiagonal,
+            Diag,
+            Gaps,
+            SymmetricGaps,
+            SkewGaps,
+            SkewSums,
+            Columns,
+            Distinct,
+            Positive,
+        ]
+        .into_iter()
     }
 
     pub(crate) fn shape(self, n: usize, b: Shape) -> Result<Shape, String> {
         let wanted = match self {
-            Spectral::Diag => Shape::new(n, 1),
+            Spectral::Diag | Spectral::Distinct | Spectral::Positive => Shape::new(n, 1),
             Spectral::Columns => Shape::new(b.rows, n),
             _ => Shape::new(n, n),
         };
         match self {
             _ if b != wanted => Err(format!("beside {n} values there is a {wanted}, not a {b}")),
             Spectral::Diagonal | Spectral::GeneralDiagonal => Ok(Shape::new(n, 1)),
-            Spectral::Columns => Ok(b),
+            Spectral::Columns | Spectral::Distinct | Spectral::Positive => Ok(b),
             _ => Ok(Shape::new(n, n)),
         }
     }
@@ -216,7 +239,7 @@ impl<'t> Var<'t> {
     ///
     /// # Derivative
     /// `diag(Vᵀ ε V)` for a symmetric ε. Where eigenvalues coincide, they have a gradient only if the loss treats them
-    /// alike.
+    /// alike. The gradient of `Σ f(λᵢ)` is `f′(X)`, and so it has derivatives too.
     ///
     /// # Errors
     /// (deferred) [`Error::NotSymmetric`](crate::Error::NotSymmetric) if the matrix is not known to be symmetric; (when
@@ -233,7 +256,8 @@ impl<'t> Var<'t> {
     /// `V (Vᵀ ε V ⊘ Δ)` for a symmetric ε, with the gaps `Δᵢⱼ = λⱼ − λᵢ` and 0 on the diagonal.
     ///
     /// # Errors
-    /// Those of [`eigenvalues`](Self::eigenvalues).
+    /// Those of [`eigenvalues`](Self::eigenvalues); for gradients of terms that depend on values too, an eigenvalue that
+    /// coincides with that of a vector that is used.
     #[track_caller]
     pub fn eigenvectors(self) -> Var<'t> {
         self.factor(Factor::Eigenvectors)

@@ -351,6 +351,13 @@ impl Page<'_> {
                 let left = inverse(of(a), a_t != t && !symmetric);
                 product(if t { vec![rhs, left] } else { vec![left, rhs] })
             }
+            (Op::LeastSquares, &[a, b]) => {
+                let rhs = self.form(b, t);
+                let (a, a_t) = self.untransposed(a);
+                let symmetric = self.graph.node(a).structure >= Structure::Symmetric;
+                let left = of(a).power(Exponent::Pseudo).transposed(a_t != t && !symmetric);
+                product(if t { vec![rhs, left] } else { vec![left, rhs] })
+            }
             (Op::TriangularSolve { upper, unit }, &[a, b]) => {
                 let rhs = self.form(b, t);
                 let (a, a_t) = self.untransposed(a);
@@ -361,6 +368,8 @@ impl Page<'_> {
             (Op::Cholesky, &[x]) => Form::call("chol", of(x)).transposed(t),
             (Op::Factor(Factor::PseudoInverse), &[x]) => of(x).power(Exponent::Pseudo).transposed(t),
             (Op::Factor(factor), &[x]) => Form::call(factor.symbol(), of(x)).transposed(t),
+            // Checked, but the same.
+            (Op::Spectral(Spectral::Distinct | Spectral::Positive), &[spectrum, _]) => self.form(spectrum, t),
             (Op::Spectral(op), &[spectrum, x]) => {
                 if op == Spectral::Columns {
                     let (x, over) = (self.form(x, t), inverse(Form::call("Diag", of(spectrum)), false));
@@ -372,7 +381,7 @@ impl Page<'_> {
                         return Form::call("diag", x).transposed(t);
                     }
                     Spectral::Diag => return Form::call("Diag", x),
-                    Spectral::Gaps | Spectral::Columns => x,
+                    Spectral::Gaps | Spectral::Columns | Spectral::Distinct | Spectral::Positive => x,
                     Spectral::SymmetricGaps => Form::call("sym", x),
                     Spectral::SkewGaps | Spectral::SkewSums => Form::call("skew", x),
                 };

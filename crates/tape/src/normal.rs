@@ -357,7 +357,7 @@ impl Recorder {
                 (_, Op::Identity) => Some(self.normal(Op::Inverse, &[a], shape, at)),
                 _ => None,
             },
-            (Op::TriangularSolve { .. }, &[a, b]) if self.op(a) == Op::Identity => Some(b),
+            (Op::TriangularSolve { .. } | Op::LeastSquares, &[a, b]) if self.op(a) == Op::Identity => Some(b),
             (Op::TriangularSolve { unit: true, .. }, &[a, b]) if self.is_scalar(a) => Some(b),
             (Op::MatrixFunction { function, order }, args) => {
                 self.matrix_function(function, order, args, shape, at)

@@ -117,6 +117,8 @@ pub enum Op {
     Inverse,
     /// `a⁻¹ b`.
     Solve,
+    /// `a⁺ b` for an `a` of full rank: the X with the least `‖a X − b‖`, and of those that are equal the smallest.
+    LeastSquares,
     /// `t⁻¹ b`, where `t` is a triangle of `a`. The other triangle is not read.
     TriangularSolve {
         /// Whether it is the upper triangle.
@@ -440,6 +442,7 @@ impl Op {
             Op::ColArgmax => "col_argmax",
             Op::Inverse => "inverse",
             Op::Solve => "solve",
+            Op::LeastSquares => "least_squares",
             Op::TriangularSolve { upper: false, unit: false } => "solve_lower",
             Op::TriangularSolve { upper: true, unit: false } => "solve_upper",
             Op::TriangularSolve { upper: false, unit: true } => "solve_unit_lower",
@@ -494,6 +497,7 @@ impl Op {
             Op::ColArgmax,
             Op::Inverse,
             Op::Solve,
+            Op::LeastSquares,
             Op::TriangularSolve { upper: false, unit: false },
             Op::TriangularSolve { upper: true, unit: false },
             Op::TriangularSolve { upper: false, unit: true },
@@ -565,6 +569,7 @@ impl Op {
             | Op::Quotient
             | Op::Zip(_)
             | Op::Solve
+            | Op::LeastSquares
             | Op::TriangularSolve { .. }
             | Op::Spectral(_)
             | Op::ExpAction => 2,
@@ -601,7 +606,9 @@ impl Op {
             | Op::Inner
             | Op::Hadamard => Slot::Multilinear,
             Op::Quotient => [Slot::Multilinear, Slot::Nonlinear][(slot > 0) as usize],
+            Op::Spectral(Spectral::Distinct | Spectral::Positive) => Slot::Nonlinear,
             Op::Solve
+            | Op::LeastSquares
             | Op::TriangularSolve { .. }
             | Op::Spectral(_)
             | Op::ExpAction
@@ -730,6 +737,7 @@ impl Op {
                 square()?;
                 same(a.rows == b.rows, "solved for").map(|()| b)
             }
+            Op::LeastSquares => same(a.rows == b.rows, "fitted to").map(|()| Shape::new(a.cols, b.cols)),
             Op::ExpAction => {
                 square()?;
                 same(a.rows == b.rows, "exponential times").map(|()| b)

@@ -35,9 +35,15 @@ impl<'t> Var<'t> {
     /// `diag(V⁻¹ ε V)`. Where eigenvalues coincide, they have a gradient only if the loss treats them alike, and if there is a
     /// full set of eigenvectors. (Magnus, Econometric Theory 1 (1985) 179)
     ///
+    /// For derivatives, eigenvalues coincide if rounding errors may have split them: if the gap is no more than the sum of
+    /// `8 m ε ‖X‖_F κᵢ` for both, with the conditions `κᵢ = 1/|yᵢᵀ xᵢ|` by the eigenvectors on the right and on the left. (Golub &
+    /// Van Loan, *Matrix Computations*, 4th ed., §7.2.2) So the run fails at a defective matrix, whose eigenvalues are found `√ε`
+    /// apart or more. A loss that treats coinciding eigenvalues alike is found to do so up to `64 m ε`: where a matrix far from
+    /// normal makes two of them differ by more, that is an error, too.
+    ///
     /// # Errors
     /// (when run) a pair of complex eigenvalues; no convergence; for gradients, coinciding eigenvalues that the loss tells
-    /// apart, and eigenvectors that form a singular matrix.
+    /// apart, or that have too few eigenvectors.
     #[track_caller]
     pub fn real_eigenvalues(self) -> Var<'t> {
         self.real_factor(Factor::Eigenvalues, Factor::RealEigenvalues)

@@ -1,6 +1,6 @@
 //! Functions of symmetric matrices by their eigenvalues.
 
-use crate::factor::Factor;
+use crate::factor::{Factor, Spectral};
 use crate::graph::{Args, Graph, NodeId};
 use crate::normal::{At, Recorder};
 use crate::{Error, Op, Shape, Var};
@@ -131,7 +131,8 @@ impl Recorder {
     }
 
     /// With the eigenvectors of a symmetric A, `V Vᵀ = Vᵀ V = I` and `V Diag(f(λ)) Vᵀ = f(A)`; with singular values and
-    /// vectors, `U Diag(σ) Vᵀ = A`, and `U Vᵀ` is the polar factor. The right sides are differentiable where values coincide.
+    /// vectors, `U Diag(σ) Vᵀ = A`, and `U Vᵀ` is the polar factor. The right sides are differentiable where values coincide: so are
+    /// gradients of `Σ f(λᵢ)`, which are `V Diag(f′(λ)) Vᵀ`.
     pub(crate) fn spectral_product(&mut self, a: NodeId, b: NodeId, shape: Shape, at: At) -> Option<NodeId> {
         let transposed = |x: NodeId| match (self.op(x), &self.graph.node(x).args[..]) {
             (Op::Transpose, &[y]) => Some(y),
@@ -144,10 +145,10 @@ impl Recorder {
             }
             _ => return None,
         };
-        // X Diag(w), or X ∘ (𝟏 wᵀ), with a factor X.
+        // X Diag(w), as it is written or in a gradient, or X ∘ (𝟏 wᵀ), with a factor X.
         let scaled = |x: NodeId| match (self.op(x), &self.graph.node(x).args[..]) {
-            (Op::MatMul, &[x, d]) if self.op(d) == Op::Diag => {
-                Some((x, Some(self.graph.node(d).args.first().copied()?)))
+            (Op::MatMul, &[x, d]) if matches!(self.op(d), Op::Diag | Op::Spectral(Spectral::Diag)) => {
+                Some((x, Some(self.graph.node(d).args.last().copied()?)))
             }
             (Op::Hadamard, &[x, y]) => {
                 let (x, rows) = if self.factor_of(x).is_some() { (x, y) } else { (y, x) };

@@ -86,6 +86,7 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
         Op::Scalar(c) if c.value() == 0.0 => Semidefinite,
         Op::Add if a >= Semidefinite && b >= Semidefinite => a.max(b),
         Op::Add if args.len() == 2 && mirrors(graph, args[0], args[1]) => Symmetric,
+        Op::Add if args.len() == 2 && completes(graph, args[0], args[1]) => Symmetric,
         Op::Add | Op::Quotient => a.min(b).unsigned(),
         Op::Scale(c) if c.value() > 0.0 => a,
         Op::Scale(_) | Op::Transpose => a.unsigned(),
@@ -177,6 +178,34 @@ fn mirrors(graph: &Graph, a: NodeId, b: NodeId) -> bool {
         node.op == Op::Transpose && node.args.first() == Some(&y)
     };
     transpose_of(a, b) || transpose_of(b, a)
+}
+
+/// Whether one is a triangle of a matrix and the other its mirror image on the other side of the diagonal.
+fn completes(graph: &Graph, a: NodeId, b: NodeId) -> bool {
+    let under = |id: NodeId| {
+        let node = graph.node(id);
+        let transposed = node.op == Op::Transpose;
+        (node.args.first().copied().filter(|_| transposed).unwrap_or(id), transposed)
+    };
+    // The strictness of a triangle, whether it is the upper one, the matrix, and whether all that is transposed.
+    let triangle = |id: NodeId| {
+        let (x, turned) = under(id);
+        let node = graph.node(x);
+        let (Op::Hadamard, &[p, q]) = (node.op, &node.args[..]) else { return None };
+        [(p, q), (q, p)].into_iter().find_map(|(mask, matrix)| {
+            let (mask, upper) = under(mask);
+            match graph.node(mask).op {
+                Op::Triangle { strict } => Some((strict, upper, matrix, turned)),
+                _ => None,
+            }
+        })
+    };
+    match (triangle(a), triangle(b)) {
+        (Some((s, upper, x, turned)), Some((t, upper_too, y, turned_too))) => {
+            x == y && s != t && upper == upper_too && turned != turned_too
+        }
+        _ => false,
+    }
 }
 
 /// How a factor of a chain of products is inverted.

@@ -22,8 +22,8 @@ fn factors_print_by_their_names() {
         (r.solve_upper(x), "R(A)⁻¹ X"),
         (r.t().solve_lower(x), "R(A)⁻ᵀ X"),
         (r.solve_lower(x), "tril(R(A))⁻¹ X"),
-        (a.least_squares(y), "R(A)⁻¹ Q(A)ᵀ Y"),
-        (a.t().least_squares(x), "Q(A) R(A)⁻ᵀ X"),
+        (a.least_squares(y), "A⁺ Y"),
+        (a.t().least_squares(x), "(A⁺)ᵀ X"),
         (a.polar().0, "polar(A)"),
         (a.pseudo_inverse() * y, "A⁺ Y"),
         (a.pseudo_inverse().t() * x, "(A⁺)ᵀ X"),
@@ -33,6 +33,8 @@ fn factors_print_by_their_names() {
         (beside(Spectral::SkewSums), "skew(S) ⊘ Σ(sv(A))"),
         (beside(Spectral::Columns), "S Diag(sv(A))⁻¹"),
         (beside(Spectral::Columns).t() * x, "Diag(sv(A))⁻¹ Sᵀ X"),
+        (tape.apply(Op::Spectral(Spectral::Distinct), &[sigma, tape.ones((3, 1))]), "sv(A)"),
+        (tape.apply(Op::Spectral(Spectral::Positive), &[sigma, tape.ones((3, 1))]).t(), "sv(A)ᵀ"),
     ];
     for (var, wanted) in cases {
         assert_eq!(var.check().unwrap().to_string(), wanted);
@@ -85,7 +87,7 @@ fn what_has_no_factors_is_told() {
             "A Diag(s)⁻¹",
             "beside 2 values there is a 4×2, not a 4×3",
         ),
-        (a.least_squares(s), "*", "Q(A)ᵀ S", "3×4 times 3×3 do not conform"),
+        (a.least_squares(s), "least_squares", "A⁺ S", "4×3 fitted to 3×3 do not conform"),
     ];
     for (var, wanted_op, wanted_formula, wanted) in cases {
         match var.check().unwrap_err() {

@@ -18,7 +18,7 @@ pub(crate) fn adjugate_scratch<T: Scalar>(n: usize) -> StackReq {
     let singular = StackReq::all_of(&[
         temp_mat_scratch::<T>(n, n),
         temp_mat_scratch::<T>(n * (1 + 2 * n), 1),
-        svd_scratch::<T>(n, n).or(StackReq::all_of(&[
+        svd_scratch::<T>(n, n, true).or(StackReq::all_of(&[
             StackReq::new::<usize>(n),
             StackReq::new::<usize>(n),
             factor::factorize_scratch::<T>(Factorization { method: Method::Lu, n }),

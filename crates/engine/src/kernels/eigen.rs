@@ -1,30 +1,52 @@
 //! Eigenvalues and eigenvectors of symmetric matrices.
 
 use super::registers;
+use super::vector::{self, Loop};
 use crate::Scalar;
 use crate::failure::Failure;
 use faer::diag::DiagMut;
 use faer::dyn_stack::{MemStack, StackReq};
-use faer::linalg::evd::{self, ComputeEigenvectors};
+use faer::linalg::evd::{self, ComputeEigenvectors, EvdError};
 use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
 use faer::mat::AsMatMut;
 use faer::prelude::ReborrowMut;
 use faer::{ColMut, MatMut, MatRef, Par};
 
-pub(crate) fn eigen_scratch<T: Scalar>(n: usize) -> StackReq {
+/// Numbers that are compared at a time.
+const LANES: usize = 8;
+
+pub(crate) fn eigen_scratch<T: Scalar>(n: usize, vectors: bool) -> StackReq {
     if n == 0 {
         return StackReq::EMPTY;
     }
-    let evd = evd::self_adjoint_evd_scratch::<T>(n, ComputeEigenvectors::Yes, Par::Seq, Default::default());
+    let vectors = if vectors { ComputeEigenvectors::Yes } else { ComputeEigenvectors::No };
+    let evd = evd::self_adjoint_evd_scratch::<T>(n, vectors, Par::Seq, Default::default());
     temp_mat_scratch::<T>(n, n).and(evd)
 }
 
-/// The eigenvalues of `a`, ascending, and behind them the eigenvectors, of which the entry of the largest size is positive.
-/// The lower triangle is read.
+/// The eigenvalues of `a`, ascending, and behind them, if there is room, the eigenvectors, of which the entry of the largest
+/// size is positive. The lower triangle is read.
 pub(crate) fn eigen<T: Scalar>(
+    dst: MatMut<'_, T>,
+    a: MatRef<'_, T>,
+    stack: &mut MemStack,
+) -> Result<(), Failure> {
+    eigen_by(dst, a, stack, |a, values, vectors, stack| {
+        evd::self_adjoint_evd(a, values, vectors, Par::Seq, stack, Default::default())
+    })
+}
+
+/// The same, where each attempt is left to a function.
+fn eigen_by<T: Scalar>(
     mut dst: MatMut<'_, T>,
     a: MatRef<'_, T>,
     stack: &mut MemStack,
+    mut attempt: impl FnMut(
+        MatRef<'_, T>,
+        DiagMut<'_, T>,
+        Option<MatMut<'_, T>>,
+        &mut MemStack,
+    ) -> Result<(), EvdError>,
 ) -> Result<(), Failure> {
     let n = a.nrows();
     let Some(numbers) = numbers(&mut dst).filter(|_| n > 0) else { return Ok(()) };
@@ -35,11 +57,10 @@ pub(crate) fn eigen<T: Scalar>(
         numbers.fill(T::from_f64(f64::NAN));
         return Ok(());
     }
-    let mut vectors = MatMut::from_column_major_slice_mut(vectors, n, n);
+    let mut vectors = (!vectors.is_empty()).then(|| MatMut::from_column_major_slice_mut(vectors, n, n));
     let mut decompose = |a: MatRef<'_, T>, stack: &mut MemStack| {
         let spectrum = DiagMut::from(ColMut::from_slice_mut(&mut *values).as_diagonal_mut());
-        let (u, params) = (Some(vectors.rb_mut()), Default::default());
-        let result = evd::self_adjoint_evd(a, spectrum, u, Par::Seq, stack, params);
+        let result = attempt(a, spectrum, vectors.as_mut().map(|vectors| vectors.rb_mut()), stack);
         registers::release();
         result
     };
@@ -53,15 +74,21 @@ pub(crate) fn eigen<T: Scalar>(
                 scaled[(i, j)] = a[(k.max(l), k.min(l))] / largest;
             }
         }
-        decompose(scaled.rb_mut().as_ref(), stack).map_err(|_| Failure::NoConvergence)?;
+        if decompose(scaled.rb_mut().as_ref(), stack).is_err() {
+            numbers.fill(T::from_f64(f64::NAN));
+            return Err(Failure::NoConvergence);
+        }
         values.iter_mut().for_each(|value| *value *= largest);
-        for j in 0..n {
-            for i in 0..n / 2 {
-                let (x, y) = (vectors[(i, j)], vectors[(n - 1 - i, j)]);
-                (vectors[(i, j)], vectors[(n - 1 - i, j)]) = (y, x);
+        if let Some(vectors) = &mut vectors {
+            for j in 0..n {
+                for i in 0..n / 2 {
+                    let (x, y) = (vectors[(i, j)], vectors[(n - 1 - i, j)]);
+                    (vectors[(i, j)], vectors[(n - 1 - i, j)]) = (y, x);
+                }
             }
         }
     }
+    let Some(mut vectors) = vectors else { return Ok(()) };
     for j in 0..n {
         if is_turned(vectors.rb_mut().as_ref(), j) {
             vectors.rb_mut().col_mut(j).iter_mut().for_each(|x| *x = -*x);
@@ -80,19 +107,44 @@ pub(crate) fn numbers<'a, T: Scalar>(column: &'a mut MatMut<'_, T>) -> Option<&'
 
 /// The largest size of an entry; NaN or infinite if there is such an entry.
 pub(crate) fn largest<T: Scalar>(a: MatRef<'_, T>) -> T {
-    let mut largest = T::default();
-    for j in 0..a.ncols() {
-        for i in 0..a.nrows() {
-            let x = a[(i, j)].abs();
-            if x > largest || !x.is_finite() {
-                largest = x;
+    let by_rows = a.row_stride() != 1 && a.col_stride() == 1;
+    vector::run(Largest(if by_rows { a.transpose() } else { a }))
+}
+
+/// See [`largest`].
+struct Largest<'a, T>(MatRef<'a, T>);
+
+impl<T: Scalar> Loop for Largest<'_, T> {
+    type Output = T;
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) -> T {
+        let zero = T::default();
+        // What is not finite leaves a NaN in the second numbers.
+        let (mut most, mut bad) = ([zero; LANES], [zero; LANES]);
+        let step = |most: &mut T, bad: &mut T, x: T| {
+            let x = x.abs();
+            *most = if x > *most { x } else { *most };
+            *bad += zero * x;
+        };
+        for column in self.0.col_iter() {
+            let Some(contiguous) = column.try_as_col_major() else {
+                column.iter().for_each(|&x| step(&mut most[0], &mut bad[0], x));
+                continue;
+            };
+            let (blocks, rest) = contiguous.as_slice().as_chunks::<LANES>();
+            for block in blocks {
+                for ((most, bad), &x) in most.iter_mut().zip(&mut bad).zip(block) {
+                    step(most, bad, x);
+                }
             }
-            if !largest.is_finite() {
-                return largest;
-            }
+            rest.iter().for_each(|&x| step(&mut most[0], &mut bad[0], x));
         }
+        let largest =
+            most.into_iter().fold(zero, |largest, most| if most > largest { most } else { largest });
+        let bad = bad.into_iter().fold(zero, |sum, bad| sum + bad);
+        if bad == zero || !largest.is_finite() { largest } else { bad }
     }
-    largest
 }
 
 /// Whether squares of numbers of this size, and of rounding errors of them, are neither too large nor too small.
@@ -112,4 +164,65 @@ pub(crate) fn is_turned<T: Scalar>(a: MatRef<'_, T>, j: usize) -> bool {
         }
     }
     found < T::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::samples::{distance, symmetric, with};
+    use faer::Mat;
+    use faer::prelude::Reborrow;
+
+    /// All numbers of a decomposition of which the first attempts fail, after they have begun to write.
+    fn after<T: Scalar>(
+        a: MatRef<'_, T>,
+        failures: usize,
+        vectors: bool,
+    ) -> (Result<(), Failure>, Mat<T>, usize) {
+        let n = a.nrows();
+        let len = if vectors { n + n * n } else { n };
+        let (mut dst, mut attempts) = (Mat::full(len, 1, T::from_f64(7.0)), 0);
+        let result = with(eigen_scratch::<T>(n, vectors), |stack| {
+            eigen_by(dst.as_mut(), a, stack, |a, values, vectors, stack| {
+                attempts += 1;
+                if attempts <= failures {
+                    values.column_vector_mut().fill(T::from_f64(3.0));
+                    vectors.into_iter().for_each(|mut vectors| vectors.fill(T::from_f64(3.0)));
+                    return Err(EvdError::NoConvergence);
+                }
+                evd::self_adjoint_evd(a, values, vectors, Par::Seq, stack, Default::default())
+            })
+        });
+        (result, dst, attempts)
+    }
+
+    fn attempts<T: Scalar>() {
+        for n in [1, 2, 7, 40] {
+            let a = symmetric::<T>(n, n as u64);
+            let (_, usual, tried) = after(a.as_ref(), 0, true);
+            assert_eq!(tried, 1);
+            let (result, found, tried) = after(a.as_ref(), 1, true);
+            assert_eq!((result, tried), (Ok(()), 2));
+            let bound = 64.0 * n as f64 * T::EPSILON.to_f64();
+            let values = |dst: &Mat<T>| dst.rb().subrows(0, n).to_owned();
+            assert!(distance(values(&usual).rb(), values(&found).rb()) <= bound * a.norm_l2().to_f64());
+            let (result, alone, _) = after(a.as_ref(), 1, false);
+            assert_eq!(result, Ok(()));
+            assert!(distance(values(&usual).rb(), alone.rb()) <= bound * a.norm_l2().to_f64());
+            let v = MatRef::from_column_major_slice(&found.col_as_slice(0)[n..], n, n);
+            let scaled = Mat::from_fn(n, n, |i, j| v[(i, j)] * found[(j, 0)]);
+            assert!(distance((&a * v).rb(), scaled.rb()) <= bound * a.norm_l2().to_f64());
+            assert!(distance((v.transpose() * v).rb(), Mat::identity(n, n).rb()) <= bound);
+            assert!((0..n).all(|j| !is_turned(v, j)));
+            let (result, found, tried) = after(a.as_ref(), 2, true);
+            assert_eq!((result, tried), (Err(Failure::NoConvergence), 2));
+            assert!(found.col(0).iter().all(|x| x.to_f64().is_nan()));
+        }
+    }
+
+    #[test]
+    fn two_attempts() {
+        attempts::<f64>();
+        attempts::<f32>();
+    }
 }

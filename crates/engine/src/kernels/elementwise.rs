@@ -10,7 +10,7 @@ use super::vector::{self, Loop};
 use crate::Scalar;
 use crate::plan::{Arg, Elementwise, Step};
 use faer::prelude::{Reborrow, ReborrowMut};
-use faer::{MatMut, MatRef};
+use faer::{ColMut, MatMut, MatRef};
 use pullback_tape::Shape;
 use smallvec::SmallVec;
 
@@ -21,6 +21,8 @@ pub(crate) enum Source<'a, T> {
     Flat(&'a [T]),
     /// A matrix with any strides.
     Strided(MatRef<'a, T>),
+    /// Columns of a matrix that a list holds, or rows.
+    Picked { from: MatRef<'a, T>, list: &'a [usize], rows: bool },
     /// One number.
     Constant(T),
     /// What the destination held before.
@@ -39,6 +41,16 @@ impl<'a, T: Scalar> Source<'a, T> {
                 let (left, right) = x.split_at_col(cols);
                 (Source::Strided(left), Source::Strided(right))
             }
+            Source::Picked { from, list, rows: true } => {
+                let (left, right) = from.split_at_col(cols);
+                let picked = |from| Source::Picked { from, list, rows: true };
+                (picked(left), picked(right))
+            }
+            Source::Picked { from, list, rows: false } => {
+                let (left, right) = list.split_at(cols);
+                let picked = |list| Source::Picked { from, list, rows: false };
+                (picked(left), picked(right))
+            }
             other => (other, other),
         }
     }
@@ -47,6 +59,9 @@ impl<'a, T: Scalar> Source<'a, T> {
         match *self {
             Source::Strided(x) => Source::Strided(x.transpose()),
             Source::Flat(x) => Source::Strided(MatRef::from_row_major_slice(x, cols, rows)),
+            Source::Picked { from, list, rows } => {
+                Source::Picked { from: from.transpose(), list, rows: !rows }
+            }
             other => other,
         }
     }
@@ -65,6 +80,9 @@ impl<'a, T: Scalar> Source<'a, T> {
             }
             Source::Strided(x) if tile.cols == 1 => {
                 x.col(tile.j).try_as_col_major()?.as_slice().get(tile.i..tile.i + tile.rows)
+            }
+            Source::Picked { from, list, rows: false } if tile.cols == 1 => {
+                from.col(list[tile.j]).try_as_col_major()?.as_slice().get(tile.i..tile.i + tile.rows)
             }
             _ => None,
         }
@@ -88,6 +106,16 @@ impl<'a, T: Scalar> Source<'a, T> {
         match *self {
             Source::Flat(x) => gather(MatRef::from_column_major_slice(x, rows, cols), tile, block),
             Source::Strided(x) => gather(x, tile, block),
+            Source::Picked { from, list, rows: false } => {
+                for (column, &j) in block.chunks_exact_mut(tile.rows).zip(&list[tile.j..]) {
+                    gather(from, Tile { j, cols: 1, ..tile }, column);
+                }
+            }
+            Source::Picked { from, list, rows: true } => {
+                for (column, j) in block.chunks_exact_mut(tile.rows).zip(tile.j..) {
+                    column.iter_mut().zip(&list[tile.i..]).for_each(|(to, &i)| *to = from[(i, j)]);
+                }
+            }
             Source::Constant(c) => block.fill(c),
             Source::Destination => {}
         }
@@ -109,6 +137,8 @@ pub(crate) enum Target<'a, T> {
     Strided(MatMut<'a, T>),
     /// The sum of all entries, which are not kept.
     Sum(&'a mut Total<T>),
+    /// Every column is multiplied by a number, and added to the column that a list holds.
+    Columns { to: MatMut<'a, T>, list: &'a [usize], alpha: T },
 }
 
 impl<T: Scalar> Target<'_, T> {
@@ -265,9 +295,40 @@ impl<T: Scalar> Walk<'_, '_, '_, T> {
                     }
                     Target::Strided(to) => scatter(out, tile, to.rb_mut()),
                     Target::Sum(total) => total.add(block_sum(out)),
+                    Target::Columns { to, list, alpha } => {
+                        for (column, &j) in out.chunks_exact(tile.rows).zip(&list[tile.j..]) {
+                            let to = to.rb_mut().col_mut(j).subrows_mut(tile.i, tile.rows);
+                            add_column(to, column, *alpha);
+                        }
+                    }
                 }
             }
         }
+    }
+}
+
+/// `to += alpha from`
+fn add_column<T: Scalar>(mut to: ColMut<'_, T>, from: &[T], alpha: T) {
+    match to.rb_mut().try_as_col_major_mut() {
+        Some(to) => vector::run(AddTo { to: to.as_slice_mut(), from, alpha }),
+        None => to.iter_mut().zip(from).for_each(|(to, &from)| *to += alpha * from),
+    }
+}
+
+/// See [`add_column`]. The product is rounded, with whatever instructions.
+struct AddTo<'a, T> {
+    to: &'a mut [T],
+    from: &'a [T],
+    alpha: T,
+}
+
+impl<T: Scalar> Loop for AddTo<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let AddTo { to, from, alpha } = self;
+        to.iter_mut().zip(from).for_each(|(to, &from)| *to += alpha * from);
     }
 }
 

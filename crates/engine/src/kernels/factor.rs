@@ -68,12 +68,23 @@ pub(crate) fn inverse_scratch<T: Scalar>(n: usize) -> StackReq {
 
 /// Of a matrix to be factorized, `to = alpha a`: for Cholesky the lower triangle, as nothing else is read.
 pub(crate) fn load<T: Scalar>(mut to: MatMut<'_, T>, a: MatRef<'_, T>, alpha: T, method: Method) {
-    if method == Method::Lu || a.row_stride() != 1 {
+    if method == Method::Lu || a.row_stride() != 1 || to.row_stride() != 1 {
         return transpose::copy(to, a, alpha);
     }
     for j in 0..a.ncols() {
         let rows = a.nrows() - j;
-        transpose::copy(to.rb_mut().submatrix_mut(j, j, rows, 1), a.submatrix(j, j, rows, 1), alpha);
+        let (to, from) = (to.rb_mut().col_mut(j).subrows_mut(j, rows), a.col(j).subrows(j, rows));
+        match (to.try_as_col_major_mut(), from.try_as_col_major()) {
+            (Some(to), Some(from)) if alpha == T::from_f64(1.0) => {
+                to.as_slice_mut().copy_from_slice(from.as_slice());
+            }
+            (Some(to), Some(from)) => {
+                let pairs = to.as_slice_mut().iter_mut().zip(from.as_slice());
+                pairs.for_each(|(to, &from)| *to = alpha * from);
+            }
+            // Both are stored by columns.
+            _ => {}
+        }
     }
 }
 

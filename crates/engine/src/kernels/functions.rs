@@ -379,20 +379,21 @@ fn powf(x: f64, p: f64) -> f64 {
 
 /// `a + b` of which `a` is larger.
 #[inline(always)]
-fn sum(a: f64, b: f64) -> (f64, f64) {
+pub(super) fn sum(a: f64, b: f64) -> (f64, f64) {
     let sum = a + b;
     (sum, (a - sum) + b)
 }
 
+/// The same of any two.
 #[inline(always)]
-fn sum_of_any(a: f64, b: f64) -> (f64, f64) {
+pub(super) fn sum_of_any(a: f64, b: f64) -> (f64, f64) {
     let sum = a + b;
     let b_seen = sum - a;
     (sum, (a - (sum - b_seen)) + (b - b_seen))
 }
 
 #[inline(always)]
-fn product(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
+pub(super) fn product(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
     let product = a.0 * b.0;
     let low = a.0.mul_add(b.0, -product) + (a.0 * b.1 + a.1 * b.0);
     sum(product, low)

@@ -3,6 +3,7 @@
 pub(crate) mod action;
 pub(crate) mod adjugate;
 pub(crate) mod arrange;
+pub(crate) mod clusters;
 pub(crate) mod eigen;
 pub(crate) mod elementwise;
 pub(crate) mod expm;
@@ -31,4 +32,5 @@ pub(crate) mod symmetric_function;
 pub(crate) mod tile;
 pub(crate) mod transpose;
 pub(crate) mod triangles;
+pub(crate) mod triangular;
 pub(crate) mod vector;

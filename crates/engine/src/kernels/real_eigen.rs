@@ -21,6 +21,8 @@ use faer::{Accum, MatMut, MatRef, Par};
 
 /// So many rounding errors of the norm may make a pair of eigenvalues complex that are taken to be real and equal.
 const PAIR: f64 = 8.0;
+/// So many rounding errors of the norm, for each row, may make of the matrix the one whose eigenvalues are found.
+const BACKWARD: f64 = 8.0;
 /// Above this size, an entry of an eigenvector is scaled back to 1.
 const GROWN: f64 = 1e10;
 
@@ -28,8 +30,8 @@ pub(crate) fn real_eigen_scratch<T: Scalar>(n: usize) -> StackReq {
     temp_mat_scratch::<T>(n, n).array(3).and(schur_scratch::<T>(n))
 }
 
-/// The eigenvalues of `a`, ascending, and behind them the eigenvectors, of norm 1, of which the entry of the largest size is
-/// positive.
+/// The eigenvalues of `a`, ascending, and behind them, if there is room, the eigenvectors, of norm 1, of which the entry of
+/// the largest size is positive; and last what rounding errors may be in the matrix that these belong to, in Frobenius' norm.
 ///
 /// # Errors
 /// If eigenvalues are complex.
@@ -45,8 +47,9 @@ pub(crate) fn real_eigen<T: Scalar>(
         numbers.fill(T::from_f64(f64::NAN));
         return Ok(());
     }
-    let (values, vectors) = numbers.split_at_mut(n);
-    let mut vectors = MatMut::from_column_major_slice_mut(vectors, n, n);
+    let (values, rest) = numbers.split_at_mut(n);
+    let (vectors, rounding) = rest.split_at_mut((n * n).min(rest.len()));
+    let vectors = (!vectors.is_empty()).then(|| MatMut::from_column_major_slice_mut(vectors, n, n));
     let (mut t, stack) = temp_mat_zeroed::<T, _, _>(n, n, stack);
     let (mut q, stack) = temp_mat_zeroed::<T, _, _>(n, n, stack);
     let (mut x, stack) = temp_mat_zeroed::<T, _, _>(n, n, stack);
@@ -56,14 +59,18 @@ pub(crate) fn real_eigen<T: Scalar>(
     transpose::copy(t.rb_mut(), a, T::from_f64((-exponent).exp2()));
     schur(t.rb_mut(), q.rb_mut(), stack)?;
     let scale = T::from_f64(exponent.exp2());
+    rounding.fill(T::from_f64(BACKWARD * n as f64) * T::EPSILON * norm(t.rb()) * scale);
     make_real(t.rb_mut(), q.rb_mut()).map_err(|failure| scaled(failure, exponent.exp2()))?;
     for k in 0..n {
         let value = t[(k, k)];
         let before = |j: usize| t[(j, j)] < value || t[(j, j)] == value && j < k;
         let rank = (0..n).filter(|&j| before(j)).count();
         values[rank] = value * scale;
-        back_substitution(t.rb(), k, x.rb_mut().subcols_mut(rank, 1));
+        if vectors.is_some() {
+            back_substitution(t.rb(), k, x.rb_mut().subcols_mut(rank, 1));
+        }
     }
+    let Some(mut vectors) = vectors else { return Ok(()) };
     matmul(vectors.rb_mut(), Accum::Replace, q.rb(), x.rb(), T::from_f64(1.0), Par::Seq);
     registers::release();
     for j in 0..n {
@@ -91,13 +98,18 @@ fn scaled(failure: Failure, scale: f64) -> Failure {
     }
 }
 
+/// Frobenius' norm of entries of the order of 1.
+fn norm<T: Scalar>(a: MatRef<'_, T>) -> T {
+    let mut squares = T::default();
+    (0..a.ncols()).for_each(|j| (0..a.nrows()).for_each(|i| squares += a[(i, j)] * a[(i, j)]));
+    sqrt(&squares)
+}
+
 /// Makes a triangle of Schur's form: a block of two whose eigenvalues are real and equal but for a rounding error is one.
 fn make_real<T: Scalar>(mut t: MatMut<'_, T>, mut q: MatMut<'_, T>) -> Result<(), Failure> {
     let n = t.nrows();
     let zero = T::default();
-    let mut squares = zero;
-    (0..n).for_each(|j| (0..n).for_each(|i| squares += t[(i, j)] * t[(i, j)]));
-    let rounding = T::from_f64(PAIR) * T::EPSILON * sqrt(&squares);
+    let rounding = T::from_f64(PAIR) * T::EPSILON * norm(t.rb());
     let negligible =
         |t: MatRef<'_, T>, k: usize| t[(k, k + 1)].abs() <= rounding || t[(k + 1, k)].abs() <= rounding;
     let pairs = blocks(t.rb()).filter(|&(k, rows)| rows == 2 && !negligible(t.rb(), k));
@@ -162,7 +174,7 @@ mod tests {
 
     fn decompose<T: Scalar>(a: MatRef<'_, T>) -> Result<(Mat<T>, Mat<T>), Failure> {
         let n = a.nrows();
-        let mut all = Mat::full(n + n * n, 1, T::from_f64(f64::NAN));
+        let mut all = Mat::full(n + n * n + 1, 1, T::from_f64(f64::NAN));
         with(real_eigen_scratch::<T>(n), |stack| real_eigen(all.as_mut(), a, stack))?;
         let v = Mat::from_fn(n, n, |i, j| all[(n + j * n + i, 0)]);
         Ok((Mat::from_fn(n, 1, |i, _| all[(i, 0)]), v))

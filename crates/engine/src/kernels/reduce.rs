@@ -349,7 +349,7 @@ fn column_sum<T: Scalar>(total: &mut Total<T>, tile: Tile, part: &[T]) -> T {
     total.value()
 }
 
-/// The largest of some numbers, the first NaN if there is one, −∞ if there is no number.
+/// The largest of some numbers, NaN if there is one, −∞ if there is no number.
 struct Largest<'a, T>(&'a [T]);
 
 impl<T: Scalar> Loop for Largest<'_, T> {
@@ -357,8 +357,22 @@ impl<T: Scalar> Loop for Largest<'_, T> {
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) -> T {
-        let unordered = self.0.iter().fold(false, |any, &x| any | is_nan(x));
-        if unordered { T::from_f64(f64::NAN) } else { largest(self.0) }
+        let lowest = T::from_f64(f64::NEG_INFINITY);
+        let (blocks, rest) = self.0.as_chunks::<LANES>();
+        // What is not finite leaves a NaN behind in the second.
+        let (mut lanes, mut traces) = ([lowest; LANES], [T::default(); LANES]);
+        for block in blocks {
+            for ((max, trace), &x) in lanes.iter_mut().zip(&mut traces).zip(block) {
+                *max = larger(*max, x);
+                *trace += x * T::default();
+            }
+        }
+        let trace = traces.into_iter().fold(T::default(), |sum, trace| sum + trace);
+        let trace = rest.iter().fold(trace, |sum, &x| sum + x * T::default());
+        if is_nan(trace) && self.0.iter().any(|&x| is_nan(x)) {
+            return T::from_f64(f64::NAN);
+        }
+        lanes.iter().chain(rest).fold(lowest, |max, &x| larger(max, x))
     }
 }
 
@@ -368,18 +382,38 @@ fn is_nan<T: Scalar>(x: T) -> bool {
     x != x
 }
 
-/// Walks over the columns by [tiles](Tile::columns), and tells of each column the index and the value of the first of
-/// its largest entries. A NaN counts as the largest.
-fn maxima<T: Scalar>(a: MatRef<'_, T>, mut note: impl FnMut(usize, usize, T)) {
+/// The index of the first of the largest numbers, of which this is one, and the number itself: zeros differ in sign.
+#[inline(always)]
+fn first_of<T: Scalar>(x: &[T], max: T) -> (usize, T) {
+    let first =
+        if is_nan(max) { x.iter().position(|&x| is_nan(x)) } else { x.iter().position(|&x| x == max) };
+    let first = first.unwrap_or(0);
+    (first, x.get(first).copied().unwrap_or(max))
+}
+
+/// Walks over the columns and tells of each the index, if it is asked for, and the value of the first of its largest entries.
+/// A NaN counts as the largest.
+fn maxima<T: Scalar>(a: MatRef<'_, T>, indices: bool, mut note: impl FnMut(usize, usize, T)) {
+    let find = |part: &[T]| {
+        let max = vector::run(Largest(part));
+        if indices || max == T::default() { first_of(part, max) } else { (0, max) }
+    };
+    if a.nrows() > 0 && a.row_stride() == 1 {
+        for (j, column) in a.col_iter().enumerate() {
+            let Some(column) = column.try_as_col_major() else { continue };
+            let (index, max) = find(column.as_slice());
+            note(j, index, max);
+        }
+        return;
+    }
     let mut block = [T::default(); BLOCK];
     let (mut index, mut max) = (0, T::default());
     for tile in Tile::columns(Shape::new(a.nrows(), a.ncols())) {
         let block = &mut block[..tile.len()];
         gather(a, tile, block);
         for (j, part) in (tile.j..).zip(block.chunks_exact(tile.rows)) {
-            let of_part = vector::run(Largest(part));
+            let (first, of_part) = find(part);
             if tile.i == 0 || of_part > max || is_nan(of_part) && !is_nan(max) {
-                let first = part.iter().position(|&x| x == of_part || is_nan(x)).unwrap_or(0);
                 (index, max) = (tile.i + first, of_part);
             }
             if tile.i + tile.rows == a.nrows() {
@@ -394,11 +428,34 @@ pub(crate) fn col_max<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>) {
     if a.nrows() == 0 {
         dst.fill(T::from_f64(f64::NEG_INFINITY));
     }
-    maxima(a, |j, _, max| dst[(0, j)] = max);
+    maxima(a, false, |j, _, max| dst[(0, j)] = max);
 }
 
-/// 1 at the first of the largest entries of every column, 0 elsewhere.
-pub(crate) fn col_argmax<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>) {
-    dst.fill(T::default());
-    maxima(a, |j, index, _| dst[(index, j)] = T::from_f64(1.0));
+/// A position is written as so many numbers, ...
+pub(crate) const POSITION: usize = 2;
+/// ... the last digit first: either is a number that is exact in single precision.
+const DIGIT: usize = 1 << 20;
+
+/// Where the first of the largest entries of every column is.
+pub(crate) fn positions<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>) {
+    if a.nrows() == 0 {
+        dst.fill(T::default());
+    }
+    maxima(a, true, |j, index, _| {
+        dst[(0, j)] = T::from_f64((index % DIGIT) as f64);
+        dst[(1, j)] = T::from_f64((index / DIGIT) as f64);
+    });
+}
+
+/// What [`positions`] has written for a column.
+pub(crate) fn position<T: Scalar>(positions: MatRef<'_, T>, j: usize) -> usize {
+    positions[(0, j)].to_f64() as usize + positions[(1, j)].to_f64() as usize * DIGIT
+}
+
+/// The entry of every column at its position, −∞ of an empty column.
+pub(crate) fn entries_at<T: Scalar>(mut dst: MatMut<'_, T>, a: MatRef<'_, T>, positions: MatRef<'_, T>) {
+    for j in 0..dst.ncols() {
+        let i = position(positions, j);
+        dst[(0, j)] = if i < a.nrows() { a[(i, j)] } else { T::from_f64(f64::NEG_INFINITY) };
+    }
 }

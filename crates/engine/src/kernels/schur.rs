@@ -6,6 +6,9 @@
 //! The matrix is reduced to Hessenberg form, and then by the QR algorithm with implicit double shifts (Francis 1961; Golub &
 //! Van Loan, *Matrix Computations*, 4th ed., §7.5), in the form that LAPACK gave it: the test for small subdiagonal entries of
 //! Ahues & Tisseur (LAPACK Working Note 122), exceptional shifts, and blocks of two in standard form. Around 25n³.
+//!
+//! Where that does not end, it goes on with the transposed matrix, from the other end: `J Hᵀ J` is a Hessenberg matrix as
+//! H is, with the rows in reverse by J, and of its Schur form `Z T Zᵀ` follows `H = (J Z J) (J Tᵀ J) (J Z J)ᵀ`.
 
 use super::eigen::largest;
 use super::registers;
@@ -39,8 +42,20 @@ pub(crate) fn schur_scratch<T: Scalar>(n: usize) -> StackReq {
 
 /// Replaces A in `t` by T, and finds Q, where `A = Q T Qᵀ`. What is not finite makes everything NaN.
 pub(crate) fn schur<T: Scalar>(
+    t: MatMut<'_, T>,
+    q: MatMut<'_, T>,
+    stack: &mut MemStack,
+) -> Result<(), Failure> {
+    // Twice what LAPACK grants.
+    let steps = 60 * t.nrows().max(10);
+    schur_within(t, q, [steps, steps], stack)
+}
+
+/// The same, with so many steps for the first attempt and for the second.
+fn schur_within<T: Scalar>(
     mut t: MatMut<'_, T>,
     mut q: MatMut<'_, T>,
+    [first, second]: [usize; 2],
     stack: &mut MemStack,
 ) -> Result<(), Failure> {
     let n = t.nrows();
@@ -60,9 +75,37 @@ pub(crate) fn schur<T: Scalar>(
     let scale = scale(largest);
     scale_by(t.rb_mut(), scale);
     hessenberg(t.rb_mut(), q.rb_mut(), stack);
-    iterate(t.rb_mut(), q.rb_mut())?;
+    if iterate(t.rb_mut(), q.rb_mut(), first).is_err() {
+        // What the first attempt has turned is as similar to A as A was.
+        transpose_across(t.rb_mut());
+        reverse_columns(q.rb_mut());
+        iterate(t.rb_mut(), q.rb_mut(), second)?;
+        transpose_across(t.rb_mut());
+        reverse_columns(q);
+    }
     scale_by(t, scale.recip());
     Ok(())
+}
+
+/// `J Aᵀ J`, where J reverses the rows: the entries change places across the other diagonal.
+fn transpose_across<T: Scalar>(mut a: MatMut<'_, T>) {
+    let n = a.nrows();
+    for j in 0..n {
+        for i in 0..n - 1 - j {
+            let (k, l) = (n - 1 - j, n - 1 - i);
+            (a[(i, j)], a[(k, l)]) = (a[(k, l)], a[(i, j)]);
+        }
+    }
+}
+
+/// `A J`
+fn reverse_columns<T: Scalar>(mut a: MatMut<'_, T>) {
+    let n = a.ncols();
+    for j in 0..n / 2 {
+        for i in 0..a.nrows() {
+            (a[(i, j)], a[(i, n - 1 - j)]) = (a[(i, n - 1 - j)], a[(i, j)]);
+        }
+    }
 }
 
 /// A power of two that makes a matrix with this largest entry one that can be squared.
@@ -121,11 +164,9 @@ fn hessenberg<T: Scalar>(mut a: MatMut<'_, T>, mut q: MatMut<'_, T>, stack: &mut
     }
 }
 
-/// The QR algorithm on a Hessenberg matrix.
-fn iterate<T: Scalar>(mut t: MatMut<'_, T>, mut q: MatMut<'_, T>) -> Result<(), Failure> {
+/// The QR algorithm on a Hessenberg matrix, with so many steps at most.
+fn iterate<T: Scalar>(mut t: MatMut<'_, T>, mut q: MatMut<'_, T>, mut budget: usize) -> Result<(), Failure> {
     let n = t.nrows();
-    // Twice what LAPACK grants. Exceptional shifts are tried on the way, so there is nothing to be gained from starting again.
-    let mut budget = 60 * n.max(10);
     // The rows from `end` on are done.
     let mut end = n;
     while end > 0 {
@@ -469,8 +510,22 @@ mod tests {
     }
 
     fn check<T: Scalar>(a: MatRef<'_, T>, what: &str) {
+        check_form(a, decompose(a), what);
+        // The second attempt alone, and where the first is cut short.
+        for first in [0, 1, 5] {
+            check_form(a, within(a, [first, usize::MAX]).unwrap(), what);
+        }
+    }
+
+    fn within<T: Scalar>(a: MatRef<'_, T>, steps: [usize; 2]) -> Result<(Mat<T>, Mat<T>), Failure> {
         let n = a.nrows();
-        let (t, q) = decompose(a);
+        let (mut t, mut q) = (a.to_owned(), Mat::zeros(n, n));
+        with(schur_scratch::<T>(n), |stack| schur_within(t.as_mut(), q.as_mut(), steps, stack))?;
+        Ok((t, q))
+    }
+
+    fn check_form<T: Scalar>(a: MatRef<'_, T>, (t, q): (Mat<T>, Mat<T>), what: &str) {
+        let n = a.nrows();
         let (t, q) = (t.as_ref(), q.as_ref());
         let bound = T::EPSILON.to_f64() * 8.0 * (n as f64).max(1.0);
         let norm = a.norm_l2().to_f64();
@@ -532,6 +587,32 @@ mod tests {
     fn residuals_are_rounding_errors() {
         all::<f64>();
         all::<f32>();
+    }
+
+    #[test]
+    fn two_attempts() {
+        let a = random::<f64>(12, 12, 3);
+        let steps = |steps| within(a.as_ref(), steps).map(|(t, _)| t);
+        assert_eq!(steps([0, 0]).unwrap_err(), Failure::NoConvergence);
+        assert_eq!(steps([3, 3]).unwrap_err(), Failure::NoConvergence);
+        let (usual, second) = (steps([600, 0]).unwrap(), steps([0, 600]).unwrap());
+        assert_eq!(usual, decompose(a.as_ref()).0);
+        assert_ne!(usual, second);
+        // Both have the same eigenvalues.
+        let spectrum = |t: &Mat<f64>| {
+            let of = |(k, _)| eigenvalue(t.as_ref(), k);
+            let mut all: Vec<Eigenvalue> = blocks(t.as_ref()).map(of).collect();
+            all.sort_by(|x, y| (x.re, x.im).partial_cmp(&(y.re, y.im)).unwrap());
+            all
+        };
+        let (usual, second) = (spectrum(&usual), spectrum(&second));
+        assert_eq!(usual.len(), second.len());
+        for (x, y) in usual.iter().zip(&second) {
+            assert!((x.re - y.re).abs() < 1e-13 && (x.im - y.im).abs() < 1e-13, "{x:?} {y:?}");
+        }
+        // What has the form already needs no step.
+        let triangle = Mat::from_fn(5, 5, |i, j| if i > j { 0.0 } else { a[(i, j)] });
+        assert_eq!(within(triangle.as_ref(), [0, 0]).unwrap().0, triangle);
     }
 
     #[test]

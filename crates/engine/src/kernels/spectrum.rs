@@ -81,6 +81,22 @@ pub(crate) fn spectral<T: Scalar>(
                 }
             }
         }
+        Spectral::Distinct => {
+            let used = |i: usize| x[(i, 0)] != T::default();
+            if let Some((i, j)) =
+                pairs(n).find(|&(i, j)| gap(i, j).abs() <= coinciding && (used(i) || used(j)))
+            {
+                return coincide(i, j);
+            }
+            dst.copy_from(spectrum);
+        }
+        Spectral::Positive => {
+            let used = |i: usize| x[(i, 0)] != T::default();
+            if let Some(pivot) = (0..n).find(|&i| spectrum[(i, 0)] <= coinciding && used(i)) {
+                return Err(Failure::Singular { pivot });
+            }
+            dst.copy_from(spectrum);
+        }
         Spectral::Columns => {
             for j in 0..n {
                 let (value, zero) = (spectrum[(j, 0)], T::default());

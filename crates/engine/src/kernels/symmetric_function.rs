@@ -22,12 +22,13 @@ pub(crate) fn scratch<T: Scalar>(n: usize, order: usize) -> StackReq {
 
 /// `V Diag(f) Vᵀ`, or the derivative of order k along k directions: with `Ẽ = Vᵀ E V`, V times the matrix of
 /// `Σ f[λᵢ, λₗ, …, λⱼ] Ẽᵢₗ ⋯ Ẽ′ₘⱼ`, over all indices in between and all orders of the directions, times Vᵀ. Columns hold f, f′, …
-/// at the eigenvalues.
+/// at the eigenvalues. The directions may be known to be `symmetric`.
 pub(crate) fn symmetric_function<T: Scalar>(
     mut dst: MatMut<'_, T>,
     eigen: MatRef<'_, T>,
     columns: &[MatRef<'_, T>],
     directions: &[MatRef<'_, T>],
+    symmetric: bool,
     stack: &mut MemStack,
 ) {
     let (n, k) = (dst.nrows(), directions.len());
@@ -53,6 +54,24 @@ pub(crate) fn symmetric_function<T: Scalar>(
     }
     let (mut sums, stack) = temp_mat_zeroed::<T, _, _>(n, n, stack);
     let mut sums = sums.as_mat_mut();
+    let (difference, one) = (Differences { values, columns }, T::from_f64(1.0));
+    if let (&[direction], true) = (directions, symmetric) {
+        // Then all of this is, and of two products and of the quotients half is enough.
+        product(work.rb_mut(), false, direction, v, one);
+        symmetric_product(sums.rb_mut(), false, v.transpose(), work.rb(), one);
+        for j in 0..n {
+            for i in j..n {
+                sums[(i, j)] *= difference.between(j, i);
+            }
+        }
+        mirror(sums.rb_mut(), None);
+        product(work.rb_mut(), false, v, sums.rb(), one);
+        if dst.row_stride() != 1 {
+            dst = dst.transpose_mut();
+        }
+        symmetric_product(dst.rb_mut(), false, work.rb(), v.transpose(), one);
+        return mirror(dst, None);
+    }
     let (mut inner, stack) = temp_mat_zeroed::<T, _, _>(n, n * k, stack);
     let mut inner = inner.as_mat_mut();
     for (e, direction) in directions.iter().enumerate() {
@@ -62,7 +81,6 @@ pub(crate) fn symmetric_function<T: Scalar>(
     let inner = inner.rb();
     let (mut table, _) = temp_mat_zeroed::<T, _, _>(k + 1, 2, stack);
     let mut table = table.as_mat_mut();
-    let difference = Differences { values, columns };
     let mut indices = [0usize; MOST + 1];
     let indices = &mut indices[..(k + 1).min(MOST + 1)];
     loop {
@@ -146,6 +164,20 @@ impl<T: Scalar> Differences<'_, T> {
             }
         }
         table[(0, 0)]
+    }
+
+    /// The same of two nodes in ascending order.
+    fn between(&self, i: usize, j: usize) -> T {
+        let epsilon = T::from_f64(ROUNDING) * T::EPSILON;
+        let (spread, smooth) = (self.values[j] - self.values[i], |h| self.trapezoid(i, j, h));
+        if spread == T::default() {
+            return smooth(spread);
+        }
+        let (low, high) = (self.columns[0][(i, 0)], self.columns[0][(j, 0)]);
+        let quotient = (high - low) / spread;
+        let error = (epsilon * high.abs() + epsilon * low.abs()) / spread + epsilon * quotient.abs();
+        let smooth = smooth(spread);
+        if (quotient - smooth).abs() <= error { smooth } else { quotient }
     }
 
     /// The mean of f′ between two nodes: `½ (f′(x) + f′(y)) − h/12 (f″(y) − f″(x)) + h³/720 (f⁗(y) − f⁗(x))`, Euler and

@@ -1,6 +1,6 @@
 use crate::{Case, Dims, Domain, SHAPES, SQUARE};
 use pullback::prelude::*;
-use pullback_tape::{Op, Spectral};
+use pullback_tape::{Factor, Op, Spectral};
 
 fn symmetric<'t>(tape: &'t Tape, (m, _, _): Dims, f: impl Fn(Var<'t>) -> Var<'t>) -> (Var<'t>, Vec<Var<'t>>) {
     let a = tape.symmetric("A", m);
@@ -75,6 +75,9 @@ pub(crate) const CASES: &[Case] = &[
         symmetric(t, d, |a| a.eigenprojector(a.rows() / 3..a.rows() - a.rows() / 2))
     }),
     case("real eigenvalues", |t, d| apart(t, d, |a| a.real_eigenvalues())),
+    case("clustered eigenvalues", |t, d| {
+        apart(t, d, |a| t.apply(Op::Factor(Factor::ClusteredEigenvalues), &[a]))
+    }),
     case("real eigenvectors", |t, d| apart(t, d, |a| a.real_eigenvectors())),
     case("real eigenvalues and eigenvectors", |t, d| {
         apart(t, d, |a| {
@@ -95,6 +98,8 @@ pub(crate) const CASES: &[Case] = &[
         let y = beside(Spectral::Gaps) + beside(Spectral::SymmetricGaps) + beside(Spectral::SkewGaps);
         let y = y + beside(Spectral::SkewSums) + beside(Spectral::Columns);
         let diagonal = beside(Spectral::Diagonal) - 0.5 * beside(Spectral::GeneralDiagonal);
+        let checked = |op| t.apply(Op::Spectral(op), &[spectrum_apart, b.row_sums()]);
+        let diagonal = diagonal + checked(Spectral::Distinct) + checked(Spectral::Positive).square();
         (y + t.apply(Op::Spectral(Spectral::Diag), &[spectrum_apart, diagonal]), vec![spectrum, b])
     }),
     any("singular values", |t, d| rectangular(t, d, |a| a.singular_values())),

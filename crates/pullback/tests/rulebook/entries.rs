@@ -303,7 +303,7 @@ const FACTORS: &[Entry] = &[
             (a.least_squares(b), vec![a, b])
         },
         "full rank; dependent columns: the first of them",
-        "Golub & Van Loan §5.3",
+        "Golub & Pereyra 1973; Golub & Van Loan §5.3",
     ),
     entry("a.nuclear_norm()", |t| tall(t, |a| a.nuclear_norm()), "gradient 0 at 0", ""),
     entry(
@@ -351,6 +351,16 @@ const FACTORS: &[Entry] = &[
         },
         "0 where the numerator vanishes",
         "MN §8.9",
+    ),
+    entry(
+        "values beside entangled vectors",
+        |t| {
+            let (s, used) = (t.input("λ", (4, 1)), t.ones((4, 1)));
+            let distinct = t.apply(Op::Spectral(Spectral::Distinct), &[s, used]);
+            (t.apply(Op::Spectral(Spectral::Positive), &[distinct, used]), vec![s])
+        },
+        "values of vectors that are used: one coincides with another, or vanishes",
+        "",
     ),
 ];
 

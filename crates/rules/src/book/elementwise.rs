@@ -1,10 +1,17 @@
 //! Functions of one variable, `D f(X)[ε] = f′(X) ∘ ε`, and of two, each held fixed in turn.
 
-use super::Rule::{self, Frechet, Linear};
+use super::Rule::{self, Constant, Frechet, Linear};
 use pullback_tape::{Binary, Function, Op, Var};
 use std::f64::consts::{FRAC_2_SQRT_PI, LN_2, LN_10};
 
-pub(super) const MAP: [Rule; 1] = [Frechet(|at, e| match at.op {
+pub(super) fn map(f: Function) -> &'static [Rule; 1] {
+    match f {
+        Function::Sign | Function::Step | Function::Inside(..) => &[Constant],
+        _ => &MAP,
+    }
+}
+
+const MAP: [Rule; 1] = [Frechet(|at, e| match at.op {
     Op::Map(f) => derivative(f, at.a, at.y).hadamard(e),
     _ => e,
 })];
@@ -81,7 +88,7 @@ const HYPOT: [Rule; 2] = [
 ];
 
 /// `1[A < B]`: `D[ε] = 0`, but for where A and B are equal.
-const LESS: [Rule; 2] = [Frechet(|_, e| 0.0 * e), Frechet(|_, e| 0.0 * e)];
+const LESS: [Rule; 2] = [Constant, Constant];
 
 /// `keep(A, M)`: `Ā = keep(Ȳ, M)`, as the same entries count; `D[ε] = 0` in M.
-const KEEP: [Rule; 2] = [Linear(|at, y_bar| y_bar.keep(at.b)), Frechet(|_, e| 0.0 * e)];
+const KEEP: [Rule; 2] = [Linear(|at, y_bar| y_bar.keep(at.b)), Constant];

@@ -1,14 +1,14 @@
 //! Decompositions, and what their derivatives are made of.
 
 use super::At;
-use super::Rule::{self, Frechet, Linear};
+use super::Rule::{self, Constant, Frechet, Linear};
 use pullback_tape::{Factor, Op, Spectral, Var};
 
 pub(super) fn factor(factor: Factor) -> &'static [Rule] {
     match factor {
         Factor::Eigenvalues => &EIGENVALUES,
         Factor::Eigenvectors => &EIGENVECTORS,
-        Factor::RealEigenvalues => &REAL_EIGENVALUES,
+        Factor::RealEigenvalues | Factor::ClusteredEigenvalues => &REAL_EIGENVALUES,
         Factor::RealEigenvectors => &REAL_EIGENVECTORS,
         Factor::SingularValues => &SINGULAR_VALUES,
         Factor::LeftVectors => &LEFT_VECTORS,
@@ -32,12 +32,19 @@ pub(super) fn spectral(spectral: Spectral) -> &'static [Rule] {
         Spectral::Gaps | Spectral::SymmetricGaps | Spectral::SkewGaps => &GAPS,
         Spectral::SkewSums => &SKEW_SUMS,
         Spectral::Columns => &COLUMNS,
+        Spectral::Distinct | Spectral::Positive => &CHECKED,
     }
 }
 
 /// An operation beside a spectrum.
 fn beside<'t>(spectral: Spectral, spectrum: Var<'t>, x: Var<'t>) -> Var<'t> {
     x.tape().apply(Op::Spectral(spectral), &[spectrum, x])
+}
+
+/// The values whose gaps the derivative of vectors divides by. If the vectors are entangled with values, no value of one that is
+/// used may coincide with another: a quotient whose numerator vanishes may hide what their derivatives have together.
+fn apart<'t>(at: &At<'_, 't>, values: Var<'t>) -> Var<'t> {
+    at.used.map_or(values, |used| beside(Spectral::Distinct, values, used))
 }
 
 /// `λ` of a symmetric A: `D[ε] = diag(Vᵀ ε V)` for a symmetric ε, from `Vᵀ A V = Diag(λ)` and `Vᵀ V = I`. [MN §8.9; G §3.1]
@@ -48,23 +55,29 @@ const EIGENVALUES: [Rule; 1] = [Frechet(|at, e| {
 
 /// `V` of a symmetric A: `D[ε] = V (Vᵀ ε V ⊘ Δ)` for a symmetric ε, with the gaps `Δᵢⱼ = λⱼ − λᵢ` and 0 on the diagonal, from
 /// the derivative of `A V = V Diag(λ)`. [MN §8.9; G §3.1]
-const EIGENVECTORS: [Rule; 1] =
-    [Frechet(|at, e| at.y * beside(Spectral::SymmetricGaps, at.a.eigenvalues(), at.y.t() * e * at.y))];
+const EIGENVECTORS: [Rule; 1] = [Frechet(|at, e| {
+    at.y * beside(Spectral::SymmetricGaps, apart(at, at.a.eigenvalues()), at.y.t() * e * at.y)
+})];
 
 /// `λ` of a square A with real eigenvalues: `D[ε] = diag(V⁻¹ ε V)`, from `V⁻¹ A V = Diag(λ)`; the rows of `V⁻¹` are the left
 /// eigenvectors. [MN §8.9; Magnus, Econometric Theory 1 (1985) 179; G §3.1]
 const REAL_EIGENVALUES: [Rule; 1] = [Frechet(|at, e| {
     let v = at.a.real_eigenvectors();
-    beside(Spectral::GeneralDiagonal, at.y, v.solve(e * v))
+    beside(Spectral::GeneralDiagonal, clustered(at.a), v.solve(e * v))
 })];
 
 /// `V` of a square A with real eigenvalues: `D[ε] = U − V Diag(diag(Vᵀ U))` with `U = V K` and `K = V⁻¹ ε V ⊘ Δ`, from the
 /// derivative of `A V = V Diag(λ)`; the second term keeps the columns at norm 1. [Magnus, ibid.; G §3.1]
 const REAL_EIGENVECTORS: [Rule; 1] = [Frechet(|at, e| {
-    let (v, values) = (at.y, at.a.real_eigenvalues());
-    let turned = v * beside(Spectral::Gaps, values, v.solve(e * v));
+    let (v, values) = (at.y, clustered(at.a));
+    let turned = v * beside(Spectral::Gaps, apart(at, values), v.solve(e * v));
     turned - v * (v.t() * turned).diagonal().diag()
 })];
+
+/// `λ` of a square A, where nothing is taken for a gap that may be a rounding error.
+fn clustered(a: Var<'_>) -> Var<'_> {
+    a.tape().apply(Op::Factor(Factor::ClusteredEigenvalues), &[a])
+}
 
 /// `σ` of A: `D[ε] = diag(Uᵀ ε V)`, from `Uᵀ A V = Diag(σ)`. [G §3.2; Townsend, *Differentiating the SVD* (2016)]
 const SINGULAR_VALUES: [Rule; 1] = [Frechet(|at, e| {
@@ -79,17 +92,22 @@ const SINGULAR_VALUES: [Rule; 1] = [Frechet(|at, e| {
 const LEFT_VECTORS: [Rule; 1] = [Frechet(|at, e| {
     let (u, s, v) = (at.y, at.a.singular_values(), at.a.right_vectors());
     let p = u.t() * e * v;
-    let turned = u * (beside(Spectral::SymmetricGaps, s, p) + beside(Spectral::SkewSums, s, p));
-    turned + away(u, s, e * v)
+    let turned = u * (beside(Spectral::SymmetricGaps, apart(at, s), p) + beside(Spectral::SkewSums, s, p));
+    turned + away(u, positive(at, s), e * v)
 })];
 
 /// `V` of A: `D[ε] = V (sym(P) ⊘ Δ − skew(P) ⊘ Σ) + (I − V Vᵀ) εᵀ U Diag(σ)⁻¹`, by the same equations.
 const RIGHT_VECTORS: [Rule; 1] = [Frechet(|at, e| {
     let (u, s, v) = (at.a.left_vectors(), at.a.singular_values(), at.y);
     let p = u.t() * e * v;
-    let turned = v * (beside(Spectral::SymmetricGaps, s, p) - beside(Spectral::SkewSums, s, p));
-    turned + away(v, s, e.t() * u)
+    let turned = v * (beside(Spectral::SymmetricGaps, apart(at, s), p) - beside(Spectral::SkewSums, s, p));
+    turned + away(v, positive(at, s), e.t() * u)
 })];
+
+/// The singular values that a derivative divides by, in the same way: beyond the columns of U all values are 0.
+fn positive<'t>(at: &At<'_, 't>, values: Var<'t>) -> Var<'t> {
+    at.used.map_or(values, |used| beside(Spectral::Positive, values, used))
+}
 
 /// `(I − U Uᵀ) X Diag(σ)⁻¹`: what leaves the space of the columns of U; nothing if they span everything.
 fn away<'t>(u: Var<'t>, s: Var<'t>, x: Var<'t>) -> Var<'t> {
@@ -142,7 +160,7 @@ fn upper_of_qr(m: Var<'_>) -> Var<'_> {
 }
 
 /// `P` of `P A = L U` stays the same near A.
-const PERMUTATION: [Rule; 1] = [Frechet(nothing)];
+const PERMUTATION: [Rule; 1] = [Constant];
 
 /// `L` of `P A = L U`: `D[ε] = L tril(F, −1)` with `F = L⁻¹ P ε U⁻¹`, from `F = L⁻¹ L̇ + U̇ U⁻¹`. [Walter & Lehmann,
 /// arXiv:1001.1654]
@@ -172,17 +190,11 @@ fn beside_ldl<'t>(l: Var<'t>, e: Var<'t>) -> Var<'t> {
     l.solve_unit_lower(l.solve_unit_lower(e).t()).t()
 }
 
-/// Where values coincide does not vary.
-pub(super) fn nothing<'t>(at: &At<'_, 't>, _: Var<'t>) -> Var<'t> {
-    at.y.tape().zeros(at.y.shape())
-}
-
-/// `diag(M)` beside a spectrum: `M̄ = Diag(ȳ)`.
-const SPECTRAL_DIAGONAL: [Rule; 2] =
-    [Frechet(nothing), Linear(|at, y_bar| beside(Spectral::Diag, at.a, y_bar))];
+/// `diag(M)` beside a spectrum: `M̄ = Diag(ȳ)`. Where values coincide does not vary.
+const SPECTRAL_DIAGONAL: [Rule; 2] = [Constant, Linear(|at, y_bar| beside(Spectral::Diag, at.a, y_bar))];
 
 /// `Diag(w)` beside a spectrum: `w̄ = diag(Ȳ)`.
-const SPECTRAL_DIAG: [Rule; 2] = [Frechet(nothing), Linear(|_, y_bar| y_bar.diagonal())];
+const SPECTRAL_DIAG: [Rule; 2] = [Constant, Linear(|_, y_bar| y_bar.diagonal())];
 
 /// `Y = M ⊘ Δ` with `Δᵢⱼ = λⱼ − λᵢ`: `D[δ] = −(Y ∘ (𝟏 δᵀ − δ 𝟏ᵀ)) ⊘ Δ` in λ, the derivative of a quotient; the adjoint in M
 /// divides by the same gaps. As those are skew, what divided the symmetric part divides the skew part, and the other way round.
@@ -215,3 +227,6 @@ const COLUMNS: [Rule; 2] = [
     Frechet(|at, e| -beside(Spectral::Columns, at.a, at.y.mul_row(e.t()))),
     Linear(|at, y_bar| beside(Spectral::Columns, at.a, y_bar)),
 ];
+
+/// λ, checked: `D[ε] = ε`.
+const CHECKED: [Rule; 2] = [Frechet(|_, e| e), Constant];

@@ -3,7 +3,7 @@
 //! Each op has one rule for each of its arguments (the last rule serves all further ones). A rule is stated in
 //! one of two ways. For an argument in which the op is linear: the adjoint of that map, `Ȳ ↦ X̄`, by
 //! `⟨Ȳ, f(ε)⟩ = ⟨X̄, ε⟩`; the derivative is then the op itself. For any other: the Fréchet derivative
-//! `ε ↦ D f(X)[ε]`, from which the adjoint follows by transposition.
+//! `ε ↦ D f(X)[ε]`, from which the adjoint follows by transposition. If that is 0, the op is constant in this argument.
 //!
 //! Sources: [G] Giles, *Collected matrix derivative results for forward and reverse mode algorithmic
 //! differentiation* (2008); [MN] Magnus & Neudecker, *Matrix Differential Calculus*, 3rd ed. (2019);
@@ -13,6 +13,7 @@ mod algebra;
 pub(crate) mod columns;
 mod custom;
 mod elementwise;
+mod entangled;
 mod equations;
 mod factors;
 mod functions;
@@ -22,6 +23,7 @@ mod solves;
 mod spectrum;
 
 pub use custom::Variation;
+pub(crate) use entangled::Entangled;
 use pullback_tape::{Op, Slot, Var};
 
 /// What a rule may look at: an op, its arguments and its value.
@@ -37,12 +39,14 @@ pub struct At<'a, 't> {
     pub(crate) b: Var<'t>,
     /// The value.
     pub(crate) y: Var<'t>,
+    /// Of vectors that are [`Entangled`] with values: a column that is not 0 for those that are used.
+    pub(crate) used: Option<Var<'t>>,
 }
 
 impl<'a, 't> At<'a, 't> {
     pub(crate) fn new(op: Op, args: &'a [Var<'t>], slot: usize, y: Var<'t>) -> Self {
         let a = args.first().copied().unwrap_or(y);
-        At { op, args, slot, a, b: args.get(1).copied().unwrap_or(a), y }
+        At { op, args, slot, a, b: args.get(1).copied().unwrap_or(a), y, used: None }
     }
 
     /// The argument that varies, counted from 0.
@@ -89,6 +93,8 @@ pub(crate) enum Rule {
     Linear(Map),
     /// It is not; here is the Fréchet derivative `ε ↦ D f(X)[ε]`.
     Frechet(Map),
+    /// It does not vary with it: `D[ε] = 0`.
+    Constant,
 }
 
 /// The rules of an op, one for each argument.
@@ -119,10 +125,11 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::Softmax => &reductions::SOFTMAX,
         Op::ColMax => &reductions::COL_MAX,
         Op::ColArgmax => &reductions::COL_ARGMAX,
-        Op::Map(_) => &elementwise::MAP,
+        Op::Map(f) => elementwise::map(f),
         Op::Zip(f) => elementwise::zip(f),
         Op::Inverse => &solves::INVERSE,
         Op::Solve => &solves::SOLVE,
+        Op::LeastSquares => &solves::LEAST_SQUARES,
         Op::TriangularSolve { .. } => &solves::TRIANGULAR_SOLVE,
         Op::Cholesky => &solves::CHOLESKY,
         Op::Factor(factor) => factors::factor(factor),

@@ -1,6 +1,6 @@
 //! From a matrix to a number or a row.
 
-use super::Rule::{self, Frechet, Linear};
+use super::Rule::{self, Constant, Frechet, Linear};
 
 /// `tr A`: `Ā = ȳ I`, by `tr ε = ⟨I, ε⟩`. [G §2.2.4]
 pub(super) const TRACE: [Rule; 1] = [Linear(|at, y_bar| y_bar * at.a.tape().identity(at.a.rows()))];
@@ -31,4 +31,4 @@ pub(super) const SOFTMAX: [Rule; 1] = [Frechet(|at, e| {
 pub(super) const COL_MAX: [Rule; 1] = [Frechet(|at, e| at.a.col_argmax().hadamard(e).col_sums())];
 
 /// `argmax(A)`: `D[ε] = 0`, but for where the two largest entries of a column are equal.
-pub(super) const COL_ARGMAX: [Rule; 1] = [Frechet(|_, e| 0.0 * e)];
+pub(super) const COL_ARGMAX: [Rule; 1] = [Constant];

@@ -1,12 +1,11 @@
 //! Functions of symmetric matrices by their eigenvalues, and what is held in them.
 
-use super::Rule::{self, Frechet, Linear};
-use super::factors::nothing;
+use super::Rule::{self, Constant, Frechet, Linear};
 use crate::calculus::jvp;
 use pullback_tape::{Op, Var};
 
-/// A value that is held: `D[ε] = 0`.
-pub(super) const STOP_GRADIENT: [Rule; 1] = [Frechet(nothing)];
+/// A value that is held.
+pub(super) const STOP_GRADIENT: [Rule; 1] = [Constant];
 
 /// So many derivatives of f beyond those in the formula make divided differences accurate where eigenvalues are close.
 const MORE: u32 = 4;
@@ -32,7 +31,7 @@ pub(super) const SYMMETRIC_FUNCTION: [Rule; 3] = [
         let op = Op::SymmetricFunction { order: order + 1, columns: wanted.max(columns) };
         at.y.tape().apply(op, &args)
     }),
-    Frechet(nothing),
+    Constant,
     Linear(|at, y_bar| {
         let Op::SymmetricFunction { columns, .. } = at.op else { return y_bar };
         let mut args = at.args.to_vec();

@@ -217,9 +217,17 @@ struct Chain {
 /// A node that is a product, and whether its transpose is meant.
 type Known = (usize, bool);
 
+/// The factors of a product: the node of each, whether it is transposed and whether it is inverted.
+type Key = Vec<(usize, bool, bool)>;
+
 /// The products that are computed in any case, by their factors.
 #[derive(Default)]
-pub(super) struct Products(HashMap<Vec<(usize, bool, bool)>, Known>);
+pub(super) struct Products {
+    known: HashMap<Key, Known>,
+    /// Products of two factors that are results but for a coefficient. There is one way to compute them, so that they need
+    /// not come first.
+    results: HashMap<Key, usize>,
+}
 
 /// Longer products are not looked up.
 const LONGEST_KNOWN: usize = 8;
@@ -227,9 +235,16 @@ const LONGEST_KNOWN: usize = 8;
 impl Products {
     /// Products that several others use stay what they are.
     pub(super) fn of(page: &Page<'_>) -> Products {
-        let mut products = HashMap::new();
+        let (mut known, mut results) = (HashMap::new(), HashMap::new());
         for i in page.indices().rev() {
             let product = matches!(page.op(i).0, Op::MatMul | Op::Solve);
+            if product && page.is_result(i) && !page.is_frozen(i) {
+                let factors = Opened::new(page, &[(i, false)], Some(i)).factors;
+                let flipped: Vec<_> = factors.iter().rev().map(|factor| factor.flipped()).collect();
+                let stays = factors.len() == 2 && !factors.iter().any(|factor| sum_of_chains(page, factor));
+                let keys = [flipped, factors].into_iter().filter(|_| stays);
+                results.extend(keys.filter_map(|factors| Some((Products::key(&factors)?, i))));
+            }
             // What was asked for would change its gradient if something else were made of it.
             if page.node(i).is_none() || !product || page.opens(i) || page.is_asked(i) {
                 continue;
@@ -238,14 +253,14 @@ impl Products {
             let flipped: Vec<_> = factors.iter().rev().map(|factor| factor.flipped()).collect();
             for (factors, transposed) in [(flipped, true), (factors, false)] {
                 if let Some(key) = Products::key(&factors) {
-                    products.insert(key, (i, transposed));
+                    known.insert(key, (i, transposed));
                 }
             }
         }
-        Products(products)
+        Products { known, results }
     }
 
-    fn key(factors: &[Factor]) -> Option<Vec<(usize, bool, bool)>> {
+    fn key(factors: &[Factor]) -> Option<Key> {
         let known = (2..=LONGEST_KNOWN).contains(&factors.len());
         let key = |factor: &Factor| Some((factor.node?, factor.transposed, factor.inverted));
         if known { factors.iter().map(key).collect() } else { None }
@@ -253,10 +268,16 @@ impl Products {
 
     /// A product of these factors that comes before the node `root`.
     fn find(&self, factors: &[Factor], root: usize) -> Option<Known> {
-        if self.0.is_empty() {
+        if self.known.is_empty() {
             return None;
         }
-        self.0.get(&Products::key(factors)?).copied().filter(|&(i, _)| i < root)
+        self.known.get(&Products::key(factors)?).copied().filter(|&(i, _)| i < root)
+    }
+
+    /// Whether the product of two factors is a result, other than the node `root`.
+    fn is_result(&self, factors: &[Factor], root: usize) -> bool {
+        let result = || self.results.get(&Products::key(factors)?);
+        factors.len() == 2 && !self.results.is_empty() && result().is_some_and(|&i| i != root)
     }
 }
 
@@ -357,6 +378,9 @@ impl Chain {
                 {
                     best = 0.0;
                     known.insert(i * m + j, product);
+                }
+                if best > 0.0 && page.products.is_result(&factors[i..=j], root) {
+                    best = 0.0;
                 }
                 costs[i * m + j] = best;
             }

@@ -62,7 +62,7 @@ const ROUNDS: usize = 8;
 /// - **Sums.** `(u vᵀ + A⁻¹) X = u (vᵀ X) + A⁻¹ X` where that is cheaper: a sum of products of low rank is never multiplied out
 ///   only to be multiplied again.
 /// - **Shared products.** A part of a chain that is computed for something else anyway costs nothing: `(R X) S = R (X S)`
-///   where `X S` is there already.
+///   where `X S` is there already, and `⟨C, Aᵀ A⟩ = ⟨A C, A⟩` where the gradient `2 A C` is computed beside it.
 /// - **Constants.** What depends on constants alone costs nothing, as it is computed once.
 ///
 /// A chain ends where a value is used elsewhere, named or asked for, so that nothing that is shared is computed

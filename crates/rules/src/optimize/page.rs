@@ -15,6 +15,8 @@ pub(super) struct Page<'t> {
     varies: Vec<bool>,
     /// A variable that is no leaf, or what one is computed from: it has to stay what it is.
     frozen: Vec<bool>,
+    /// Whether it is a result, but for a coefficient or a transpose.
+    results: Vec<bool>,
     /// The variables that are no leaves.
     asked: Vec<usize>,
     pub(super) products: Products,
@@ -48,11 +50,13 @@ impl<'t> Page<'t> {
             uses: vec![0; len],
             varies: requested.clone(),
             frozen: vec![false; len],
+            results: vec![false; len],
             asked,
             products: Products::default(),
         };
         for root in roots {
             page.uses[root] += 1;
+            page.results[root] = true;
         }
         // A node's users come after it, so going back each has been counted when its turn comes.
         for i in (0..len).rev() {
@@ -61,6 +65,9 @@ impl<'t> Page<'t> {
             }
             let node = tape.var(i).and_then(Var::node);
             if let Some(node) = &node {
+                if let (Op::Scale(_) | Op::Transpose, Some(x)) = (node.op, node.args.first()) {
+                    page.results[x.index()] |= page.results[i];
+                }
                 page.frozen[i] |= requested[i] && !node.args.is_empty();
                 for arg in &node.args {
                     page.uses[arg.index()] += 1;
@@ -125,6 +132,11 @@ impl<'t> Page<'t> {
     /// Whether it is a variable, and no leaf.
     pub(super) fn is_asked(&self, i: usize) -> bool {
         self.asked.contains(&i)
+    }
+
+    /// Whether it is among the expressions, but for a coefficient or a transpose.
+    pub(super) fn is_result(&self, i: usize) -> bool {
+        self.results.get(i).copied().unwrap_or(false)
     }
 
     pub(super) fn is_frozen(&self, i: usize) -> bool {
