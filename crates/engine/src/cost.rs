@@ -56,7 +56,7 @@ pub enum Kind {
     Solve,
     /// Copies and additions to a diagonal.
     Copy,
-    /// Opaque functions.
+    /// Opaque functions, and operations of the user's own.
     Opaque,
 }
 
@@ -149,7 +149,7 @@ pub(crate) fn kind(kernel: &Kernel) -> Kind {
         | Kernel::Mirror { update: None } => Kind::Copy,
         Kernel::Mirror { update: Some(_) } => Kind::Product,
         Kernel::Routine { routine, .. } => routine.kind(),
-        Kernel::Opaque { .. } => Kind::Opaque,
+        Kernel::Opaque { .. } | Kernel::Custom { .. } => Kind::Opaque,
     }
 }
 
@@ -193,6 +193,7 @@ pub(crate) fn name(kernel: &Kernel) -> &'static str {
         Kernel::Routine { routine, .. } => routine.name(),
         Kernel::Part { .. } => "part",
         Kernel::Opaque { .. } => "function",
+        Kernel::Custom { .. } => "operation",
     }
 }
 
@@ -300,7 +301,7 @@ pub(crate) fn flops<S: Sizes + ?Sized>(
             let shapes: SmallVec<[Shape; 4]> = args.iter().map(|view| sizes.view(view)).collect();
             routine.flops(&shapes)
         }
-        Kernel::Part { .. } | Kernel::Opaque { .. } => 0,
+        Kernel::Part { .. } | Kernel::Opaque { .. } | Kernel::Custom { .. } => 0,
     }
 }
 
@@ -344,7 +345,8 @@ pub(crate) fn traffic(instruction: &Instruction, slots: &[Slot]) -> (u64, u64) {
         | Kernel::LogSumExp { .. }
         | Kernel::Softmax { .. }
         | Kernel::Factorize { .. }
-        | Kernel::Opaque { .. } => (0, entries(result)),
+        | Kernel::Opaque { .. }
+        | Kernel::Custom { .. } => (0, entries(result)),
         Kernel::AddIdentity { .. } => (result.rows as u64, result.rows as u64),
         Kernel::Solve { factors, .. } => (of(*factors).saturating_add(entries(result)), entries(result)),
         // Half of the matrix is an operand too many.

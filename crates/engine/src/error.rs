@@ -68,6 +68,18 @@ pub enum Error {
         /// The input's name.
         name: String,
     },
+    /// The user's code refused, or panicked: an operation of one's own, or the definition of a function.
+    #[error("{op}: {problem}, in `{formula}` ({location})")]
+    Custom {
+        /// The operation's name.
+        op: String,
+        /// The expression that it forms, abbreviated.
+        formula: String,
+        /// What it said.
+        problem: String,
+        /// Where it was written.
+        location: &'static Location<'static>,
+    },
     /// A matrix has another shape than its input.
     #[error("input `{name}` is {expected}, but the matrix bound to it is {found}")]
     InputShape {

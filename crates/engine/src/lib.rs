@@ -21,6 +21,7 @@
 
 mod brief;
 mod cost;
+mod custom;
 mod definition;
 mod error;
 mod failure;
@@ -42,6 +43,7 @@ mod scalar;
 mod sight;
 
 pub use cost::Kind;
+pub use custom::CustomKernel;
 pub use definition::Definition;
 pub use error::{Eigenvalue, Error};
 pub use listing::{Line, Listing, Stored};

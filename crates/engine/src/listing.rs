@@ -579,7 +579,7 @@ impl<'p> Reader<'p> {
                 let args: Vec<_> = args.iter().map(view).collect();
                 format!("positions({})", args.join(", "))
             }
-            Kernel::Routine { .. } => {
+            Kernel::Routine { .. } | Kernel::Custom { .. } => {
                 let number = |id| self.value_of.get(&id).map(|number| format!("%{number}"));
                 self.plan.graph.in_terms_of(instruction.node, number)
             }

@@ -14,8 +14,9 @@ use crate::plan::{
     Arg, Around, Buffer, Elementwise, Factorization, Group, Input, Instruction, Kernel, Method, Place, Plan,
     Repeat, Slot, Step, View,
 };
+use crate::recompute::{self, Cuts};
 use crate::routine::{Decomposition, Routine};
-use crate::{homes, parallel, recompute};
+use crate::{homes, parallel};
 use pullback_tape::{Factor, Graph, Indices, Node, NodeId, Op, Shape, Structure};
 use smallvec::{SmallVec, smallvec};
 use std::collections::{HashMap, HashSet};
@@ -169,8 +170,13 @@ pub(crate) fn lower(graph: Graph, declared: Vec<String>, target: Target) -> Resu
     let mut kept: Vec<bool> =
         shown.iter().zip(&constant_buffers).map(|(&shown, &constant)| shown > 0 || constant).collect();
     let mut arena = homes::assign(&mut code, &mut slots, &kept, &[])?;
-    if target.recompute
-        && let Some(smaller) = recompute::recompute(&code, &slots, &kept, &factorizations, arena)?
+    let checkpoint = |node: NodeId| graph.node(node).checkpoint;
+    let cuts = match graph.nodes().iter().any(|node| node.checkpoint) {
+        true => Some(Cuts::After(&checkpoint)),
+        false => target.recompute.then_some(Cuts::Even),
+    };
+    if let Some(cuts) = cuts
+        && let Some(smaller) = recompute::recompute(&code, &slots, &kept, &factorizations, arena, cuts)?
     {
         (code, slots, factorizations, arena) = smaller;
         kept.resize(slots.len(), false);
@@ -276,9 +282,11 @@ fn start_of_run(graph: &Graph, node: &Node) -> Option<usize> {
 }
 
 impl<'g> Lowering<'g> {
-    /// Whether what `user` needs can be left to it: nobody else reads it, and it is not computed once for all runs.
+    /// Whether what `user` needs can be left to it: nobody else reads it, it is not computed once for all runs, and it is no
+    /// checkpoint, which has to be stored.
     fn can_defer(&self, id: NodeId, user: NodeId) -> bool {
-        self.uses[id.index()] == 1 && self.constant[id.index()] == self.constant[user.index()]
+        let same_time = self.constant[id.index()] == self.constant[user.index()];
+        self.uses[id.index()] == 1 && same_time && !self.node(id).checkpoint
     }
 
     fn node(&self, id: NodeId) -> &'g Node {
@@ -346,6 +354,10 @@ impl<'g> Lowering<'g> {
             }
             let summed = self.summed(id);
             for &arg in &node.args {
+                // What is to be kept has to be stored.
+                if self.node(arg).checkpoint {
+                    continue;
+                }
                 // A square of a sum's terms is one argument twice.
                 let here = node.args.iter().filter(|&&other| other == arg).count();
                 let same_time = self.constant[arg.index()] == self.constant[id.index()];
@@ -948,6 +960,10 @@ impl<'g> Lowering<'g> {
                 };
                 let args = self.arguments(args, id);
                 plain(self.emit(id, shape, Kernel::Opaque { function, order, args }))
+            }
+            (Op::Custom(_), args) => {
+                let args = self.arguments(args, id);
+                plain(self.emit(id, shape, Kernel::Custom { args }))
             }
             // Zeros, and nothing else: every op has its arity.
             _ => Value { alpha: 0.0, view: View::ones(shape) },

@@ -12,7 +12,7 @@ use crate::kernels::triangular;
 use crate::memory::{Memory, Scratch};
 use crate::plan::{Elementwise, Instruction, Kernel, Method, Place, Plan, Repeat, Slot, View};
 use crate::sight::{Destination, Rest, Sight};
-use crate::{Definition, Error, Scalar, cost, parallel};
+use crate::{Definition, Error, Scalar, cost, custom, parallel};
 use faer::dyn_stack::MemStack;
 use faer::prelude::ReborrowMut;
 use faer::{MatMut, MatRef};
@@ -486,6 +486,10 @@ impl<T: Scalar> Machine<'_, T> {
                 let args: SmallVec<[MatRef<'_, T>; 3]> = args.iter().map(see).collect();
                 self.opaque(*function, *order, &args, to.matrix(), instruction)?;
             }
+            Kernel::Custom { args } => {
+                let args: SmallVec<[MatRef<'_, T>; 4]> = args.iter().map(see).collect();
+                custom::run(&self.plan.graph, instruction.node, &args, to.matrix(), scratch.stack)?;
+            }
         }
         if self.check_finite {
             self.check(to.matrix().as_ref(), instruction.node)?;
@@ -572,20 +576,24 @@ impl<T: Scalar> Machine<'_, T> {
         instruction: &Instruction,
     ) -> Result<(), Error> {
         let definition = self.definitions.get(function).and_then(Option::as_ref);
-        match (order, definition, args) {
-            (0, Some(definition), [w]) => dst[(0, 0)] = (definition.value)(*w),
-            (1, Some(Definition { gradient: Some(gradient), .. }), [w]) => gradient(*w, dst),
-            (2, Some(Definition { hessian_product: Some(product), .. }), [w, v]) => product(*w, *v, dst),
-            _ => {
-                let node = self.plan.graph.node(instruction.node);
-                return Err(Error::Undefined {
-                    function: self.plan.graph.head(instruction.node),
-                    formula: self.plan.graph.summary(instruction.node),
-                    location: node.location,
-                });
+        let defined = custom::guarded(&self.plan.graph, instruction.node, || {
+            match (order, definition, args) {
+                (0, Some(definition), [w]) => dst[(0, 0)] = (definition.value)(*w),
+                (1, Some(Definition { gradient: Some(gradient), .. }), [w]) => gradient(*w, dst),
+                (2, Some(Definition { hessian_product: Some(product), .. }), [w, v]) => product(*w, *v, dst),
+                _ => return Ok(false),
             }
+            Ok(true)
+        })?;
+        if defined {
+            return Ok(());
         }
-        Ok(())
+        let node = self.plan.graph.node(instruction.node);
+        Err(Error::Undefined {
+            function: self.plan.graph.head(instruction.node),
+            formula: self.plan.graph.summary(instruction.node),
+            location: node.location,
+        })
     }
 
     fn check(&self, matrix: MatRef<'_, T>, node: NodeId) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use crate::kernels::factor::{self, Pivots};
 use crate::kernels::{adjugate, elementwise, reduce, small};
 use crate::plan::{Kernel, Plan};
-use crate::{Error, Scalar, parallel};
+use crate::{Error, Scalar, custom, parallel};
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use pullback_tape::Shape;
 use smallvec::SmallVec;
@@ -82,6 +82,10 @@ impl<T: Scalar> Memory<T> {
                 Kernel::Routine { routine, args } => {
                     let shapes: SmallVec<[Shape; 4]> = args.iter().map(|view| view.shape).collect();
                     routine.scratch::<T>(&shapes)
+                }
+                Kernel::Custom { args } => {
+                    let shapes: SmallVec<[Shape; 4]> = args.iter().map(|view| view.shape).collect();
+                    custom::scratch(&plan.graph, instruction.node, &shapes)
                 }
                 Kernel::Factorize { which, .. } => {
                     factor::factorize_scratch::<T>(plan.factorizations[*which])

@@ -367,6 +367,10 @@ pub(crate) enum Kernel {
         order: u32,
         args: SmallVec<[View; 2]>,
     },
+    /// The user's operation that the instruction's node is.
+    Custom {
+        args: SmallVec<[View; 2]>,
+    },
 }
 
 /// How a matrix is factorized.
@@ -435,7 +439,9 @@ impl Instruction {
             Kernel::Stack { parts, .. } => parts.iter_mut().map(|(part, _)| part).for_each(visit),
             Kernel::AddIdentity { factor, .. } => factor.iter_mut().for_each(visit),
             Kernel::Mirror { update } => update.iter_mut().map(|(_, u)| u).for_each(visit),
-            Kernel::Opaque { args, .. } | Kernel::Routine { args, .. } => args.iter_mut().for_each(visit),
+            Kernel::Opaque { args, .. } | Kernel::Routine { args, .. } | Kernel::Custom { args } => {
+                args.iter_mut().for_each(visit);
+            }
             Kernel::Copy { a, .. }
             | Kernel::Sum { a, .. }
             | Kernel::Trace { a, .. }

@@ -75,7 +75,8 @@ impl Options {
     /// again is less than one forward pass (Chen, Xu, Zhang and Guestrin, *Training Deep Nets with Sublinear Memory Cost*,
     /// [arXiv:1604.06174](https://arxiv.org/abs/1604.06174); Griewank and Walther, *Evaluating Derivatives*,
     /// chapter 12). Results have the same bits. A plan that would not get smaller stays as it is. Outputs
-    /// are never forgotten. Opaque functions may be called again for the same matrix.
+    /// are never forgotten. Opaque functions may be called again for the same matrix. Where expressions are marked as
+    /// [checkpoints](Var::checkpoint), these are what is kept, with or without this option.
     pub fn recompute(mut self, recompute: bool) -> Self {
         self.recompute = recompute;
         self

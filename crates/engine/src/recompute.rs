@@ -3,7 +3,7 @@
 //! Reverse sweeps read what forward sweeps have computed in the opposite order. Just before the instruction where
 //! most memory is alive, the *turn*, nearly all of that is *carried*: computed before, needed after. The code before the
 //! turn is cut into segments that each compute about the same amount of carried values. What crosses a cut is
-//! kept. Any other carried value dies in its segment, and the segment is run again, on what was kept, just before
+//! kept, and so is what the user marked as a checkpoint, if anything: then the code is cut there. Any other carried value dies in its segment, and the segment is run again, on what was kept, just before
 //! the first instruction after the turn that needs one of its values.
 //!
 //! Chen, Xu, Zhang and Guestrin, *Training Deep Nets with Sublinear Memory Cost*, arXiv:1604.06174; Griewank and
@@ -12,6 +12,7 @@
 use crate::Error;
 use crate::homes;
 use crate::plan::{Buffer, Factorization, Instruction, Kernel, Place, Slot};
+use pullback_tape::NodeId;
 
 /// A plan's code, its buffers, its factorizations, and the size of its arena.
 pub(crate) type Code = (Vec<Instruction>, Vec<Slot>, Vec<Factorization>, usize);
@@ -24,12 +25,17 @@ pub(crate) fn recompute(
     outputs: &[bool],
     factorizations: &[Factorization],
     arena: usize,
+    cuts: Cuts<'_>,
 ) -> Result<Option<Code>, Error> {
     let Some(lives) = Lives::new(code, slots, outputs) else { return Ok(None) };
     let mut best: Option<Code> = None;
-    // Segments that are as large as what is kept are best if all values are of one size. They need not be.
-    for share in [0.5, 1.0, 2.0] {
-        let cut = Cut::new(&lives, slots, outputs, share);
+    let starts = match cuts {
+        // Segments that are as large as what is kept are best if all values are of one size. They need not be.
+        Cuts::Even => [0.5, 1.0, 2.0].map(|share| Cut::evenly(&lives, slots, outputs, share)).to_vec(),
+        Cuts::After(checkpoint) => vec![lives.after(code, checkpoint)],
+    };
+    for starts in starts {
+        let cut = Cut::new(&lives, outputs, starts);
         let (mut code, mut slots, factorizations) =
             Rewriting::new(&lives, &cut, code, slots, factorizations).run();
         let mut outputs = outputs.to_vec();
@@ -40,6 +46,15 @@ pub(crate) fn recompute(
         }
     }
     Ok(best)
+}
+
+/// Where the code before the turn is cut.
+#[derive(Clone, Copy)]
+pub(crate) enum Cuts<'a> {
+    /// Into segments that compute about the same.
+    Even,
+    /// After each of these values.
+    After(&'a dyn Fn(NodeId) -> bool),
 }
 
 /// When buffers are used, by the index of the instruction. Instructions that write to one buffer, such as products
@@ -99,6 +114,17 @@ impl Lives {
         complete.then_some(Lives { of, turn })
     }
 
+    /// Where segments begin if each ends with a value that is to be kept.
+    fn after(&self, code: &[Instruction], kept: &dyn Fn(NodeId) -> bool) -> Vec<usize> {
+        let ends = code.iter().take(self.turn).filter(|instruction| kept(instruction.node));
+        let mut starts: Vec<usize> = ends.map(|instruction| self.of[instruction.dst].done + 1).collect();
+        starts.push(0);
+        starts.sort_unstable();
+        starts.dedup();
+        starts.retain(|&start| start < self.turn.max(1));
+        starts
+    }
+
     /// Whether a value is computed before the turn and needed after it.
     fn carried(&self, buffer: Buffer) -> bool {
         let life = &self.of[buffer];
@@ -118,8 +144,8 @@ struct Cut {
 }
 
 impl Cut {
-    /// Segments with `share / √n` of all numbers in the n carried values.
-    fn new(lives: &Lives, slots: &[Slot], outputs: &[bool], share: f64) -> Cut {
+    /// Where segments begin that compute `share / √n` of all numbers in the n carried values.
+    fn evenly(lives: &Lives, slots: &[Slot], outputs: &[bool], share: f64) -> Vec<usize> {
         let turn = lives.turn;
         // By instruction: the carried numbers that it completes. By place of a cut: the numbers that cross it, twice
         // if they would be kept only for that.
@@ -163,7 +189,12 @@ impl Cut {
             }
         }
         starts.retain(|&start| start < turn);
+        starts
+    }
 
+    /// Segments that begin at these instructions.
+    fn new(lives: &Lives, outputs: &[bool], starts: Vec<usize>) -> Cut {
+        let turn = lives.turn;
         let mut segment_of = vec![0; turn];
         for (segment, &start) in starts.iter().enumerate() {
             let end = starts.get(segment + 1).copied().unwrap_or(turn);

@@ -1,9 +1,12 @@
+use crate::custom::CustomKernel;
 use crate::kernels::elementwise::combine;
 use crate::kernels::functions::{self, Digits};
 use crate::kernels::gamma;
 use crate::kernels::lanes::Lanes;
 use crate::machine::Runs;
+use faer::dyn_stack::MemStack;
 use faer::traits::RealField;
+use faer::{MatMut, MatRef};
 use pullback_tape::{Binary, Function};
 
 mod sealed {
@@ -72,6 +75,15 @@ pub trait Scalar:
     #[doc(hidden)]
     fn zip(f: Binary, a: &[Self], b: &[Self], out: &mut [Self]);
 
+    /// What an operation of the user's own computes from matrices of this type.
+    #[doc(hidden)]
+    fn custom(
+        kernel: &dyn CustomKernel,
+        args: &[MatRef<'_, Self>],
+        out: MatMut<'_, Self>,
+        stack: &mut MemStack,
+    ) -> Result<(), String>;
+
     /// `x = exp x`, entry by entry.
     #[doc(hidden)]
     fn exp_in_place<const FUSED: bool>(x: &mut [Self]);
@@ -131,7 +143,7 @@ fn usually<const FUSED: bool, T: Scalar>(
 }
 
 macro_rules! scalar {
-    ($($T:ident)*) => {$(
+    ($($T:ident: $run:ident),*) => {$(
         impl Scalar for $T {
             const EPSILON: $T = $T::EPSILON;
 
@@ -274,6 +286,15 @@ macro_rules! scalar {
                 }
             }
 
+            fn custom(
+                kernel: &dyn CustomKernel,
+                args: &[MatRef<'_, $T>],
+                out: MatMut<'_, $T>,
+                stack: &mut MemStack,
+            ) -> Result<(), String> {
+                kernel.$run(args, out, stack)
+            }
+
             #[inline(always)]
             fn exp_in_place<const FUSED: bool>(x: &mut [$T]) {
                 for x in x {
@@ -284,4 +305,4 @@ macro_rules! scalar {
     )*};
 }
 
-scalar! { f32 f64 }
+scalar! { f32: run_f32, f64: run_f64 }

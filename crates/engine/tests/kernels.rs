@@ -1508,8 +1508,11 @@ fn every_op_has_a_case() {
     let Some(Op::Input(name)) = tape.input("X", (1, 1)).node().map(|node| node.op) else {
         panic!("no input")
     };
-    // A symbol has no value; functions are tested below, and decompositions elsewhere by their properties.
-    let elsewhere = |op: &Op| matches!(op, Op::Factor(_) | Op::Spectral(_) | Op::SymmetricFunction { .. });
+    // A symbol has no value; functions are tested below, and decompositions elsewhere by their properties. Operations of one's
+    // own bring their kernels along.
+    let elsewhere = |op: &Op| {
+        matches!(op, Op::Factor(_) | Op::Spectral(_) | Op::SymmetricFunction { .. } | Op::Custom(_))
+    };
     let with_value = |op: &Op| !matches!(op, Op::Symbol(_) | Op::Map(_)) && !elsewhere(op);
     let mut wanted: BTreeSet<String> = Op::all(name).into_iter().filter(with_value).map(key).collect();
     for case in CASES {

@@ -4,6 +4,8 @@
 //! - [`adjoint`]: `⟨G, D f(X)[ε]⟩ = ⟨D f(X)*[G], ε⟩`, so that forward and reverse mode are one linear map.
 //! - [`second_order`]: the Taylor test of the gradient, and the symmetry `⟨U, H V⟩ = ⟨V, H U⟩` of the Hessian.
 //!
+//! - [`operation`]: all of this for an [operation of one's own](crate::custom), and whether its kernel keeps its promises.
+//!
 //! Each reports numbers; `passes` compares them with what rounding allows. Directions are random but fixed by
 //! a seed. An expression that is no 1×1 is tested through its inner product with a random matrix.
 //!
@@ -19,6 +21,10 @@
 //! }
 //! # Ok::<(), pullback::Error>(())
 //! ```
+
+mod operation;
+
+pub use operation::{Finding, OperationReport, operation};
 
 use crate::evaluate::run_once;
 use crate::{Error, Program, Scalar, Shape, Structure, Var, gradient, hvp, jvp, substitute, vjp};
@@ -54,7 +60,7 @@ impl fmt::Display for Taylor {
 }
 
 /// Two numbers that should be the same.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Agreement {
     /// The one.
     pub left: f64,
@@ -67,7 +73,7 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    fn new<T: Scalar>(left: f64, right: f64, bound: f64) -> Self {
+    pub(crate) fn new<T: Scalar>(left: f64, right: f64, bound: f64) -> Self {
         let distance = (left - right).abs();
         let error = if distance == 0.0 { 0.0 } else { distance / bound };
         Agreement { left, right, error, tolerance: 4096.0 * T::EPSILON.to_f64() }
@@ -118,7 +124,7 @@ impl fmt::Display for Report {
 }
 
 /// What the inputs are bound to.
-type Inputs<'a, T> = [(&'a str, MatRef<'a, T>)];
+pub(crate) type Inputs<'a, T> = [(&'a str, MatRef<'a, T>)];
 
 /// A matrix of numbers between −1 and 1, none of them near 0, fixed by the seed.
 pub fn random<T: Scalar>(rows: usize, cols: usize, seed: u64) -> Mat<T> {

@@ -13,4 +13,12 @@ pub enum Error {
     /// A program that cannot be compiled or run.
     #[error(transparent)]
     Engine(#[from] pullback_engine::Error),
+    /// What was given as the adjoint of a linear map is not it.
+    #[error("`{name}*` is not the adjoint of `{name}`: ⟨Y, {name} X⟩ is {} and ⟨{name}* Y, X⟩ is {}", .agreement.left, .agreement.right)]
+    NotAdjoint {
+        /// The map's name.
+        name: String,
+        /// The two numbers that should be the same.
+        agreement: crate::check::Agreement,
+    },
 }

@@ -38,8 +38,12 @@
 //! knows *how it runs*; this one joins them and adds [`losses`], [`check`] and one-call evaluation.
 
 pub mod check;
+pub mod curvature;
+pub mod custom;
 mod error;
 mod evaluate;
+pub mod implicit;
+pub mod linear_map;
 pub mod losses;
 
 pub use error::Error;
@@ -48,7 +52,8 @@ pub use pullback_engine::{
     Definition, Kind, Line, Listing, Options, Outputs, Parallelism, Profile, Program, Scalar, Stored,
 };
 pub use pullback_rules::{
-    Derivation, Rewrites, derivation, gradient, hvp, jvp, optimize, optimize_with, substitute, transpose, vjp,
+    Derivation, Rewrites, derivation, gauss_newton, gradient, hessian, hessian_diagonal, hvp, jacobian, jvp,
+    metric_product, optimize, optimize_with, substitute, transpose, vjp,
 };
 pub use pullback_tape::{Binary, Declaration, Function, MatrixFunction, Shape, Structure, Tape, Var};
 
@@ -65,8 +70,8 @@ pub mod errors {
 /// What most programs use: `use pullback::prelude::*`.
 pub mod prelude {
     pub use crate::{
-        Definition, Error, Program, Shape, Tape, Var, check, compile, derivation, evaluate, gradient, hvp,
-        jvp, losses, optimize, value_and_gradients, vjp,
+        Definition, Error, Program, Shape, Tape, Var, check, compile, derivation, evaluate, gradient,
+        hessian, hvp, implicit, jacobian, jvp, losses, optimize, value_and_gradients, vjp,
     };
 }
 

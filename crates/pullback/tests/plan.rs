@@ -447,3 +447,31 @@ fn what_would_not_get_smaller_stays_as_it_is() {
         assert_eq!((small.flops(), small.bytes()), (plain.flops(), plain.bytes()));
     }
 }
+
+/// What the user marks is kept, and what lies between is computed again; results have the same bits.
+#[test]
+fn checkpoints_are_kept_and_the_rest_is_computed_again() {
+    let network = |tape: &Tape, every: usize| -> (usize, Vec<Vec<u64>>, usize) {
+        let depth = 36;
+        let ws: Vec<_> = (0..depth).map(|k| tape.input(&format!("W{k}"), (8, 8))).collect();
+        let (x, y) = (tape.input("X", (8, 24)), tape.input("Y", (8, 24)));
+        let h = (1..).zip(&ws).fold(x, |h, (k, &w)| {
+            let h = (w * h).tanh();
+            if k % every == 0 && k < depth { h.checkpoint() } else { h }
+        });
+        let loss = losses::squared(h, y);
+        let mut program = compile::<f64>(loss, &ws).unwrap();
+        let again = program.plan().to_string().matches("computed again").count();
+        let results = results(&mut program, tape);
+        // Gradients are outputs, and take the same memory in each.
+        (program.bytes() - depth * 8 * 8 * size_of::<f64>(), results, again)
+    };
+    let (all, plain, none) = network(&Tape::new(), 100);
+    let (sixth, marked, again) = network(&Tape::new(), 6);
+    assert_eq!((none, &marked), (0, &plain));
+    // Of 36 layers, 6 are kept, and 6 are computed again at a time; the last segment is not forgotten.
+    assert!((30..=60).contains(&again), "{again}");
+    assert!(sixth < 16 * VALUE && all > 36 * VALUE, "{sixth} of {all}");
+    let (few, marked, _) = network(&Tape::new(), 18);
+    assert!(marked == plain && few > sixth && few < all, "{sixth} {few} {all}");
+}

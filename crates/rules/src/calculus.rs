@@ -259,7 +259,7 @@ fn is_linear<'t>(node: &Node, args: &[Var<'t>], region: &Region<'t>) -> bool {
     })
 }
 
-fn not_linear(op: &'static str, at: Var<'_>, xs: &[Var<'_>]) -> Error {
+pub(crate) fn not_linear(op: &'static str, at: Var<'_>, xs: &[Var<'_>]) -> Error {
     let variable = xs.first().map_or_else(String::new, |x| x.summary());
     Error::NotLinear { op, formula: at.summary(), variable, location: location_of(at) }
 }
@@ -268,7 +268,7 @@ fn location_of(var: Var<'_>) -> &'static Location<'static> {
     var.location().unwrap_or(Location::caller())
 }
 
-fn check_seed(kind: &'static str, at: Var<'_>, seed: Var<'_>) -> Result<(), Error> {
+pub(crate) fn check_seed(kind: &'static str, at: Var<'_>, seed: Var<'_>) -> Result<(), Error> {
     at.check()?;
     seed.check()?;
     if at.shape() == seed.shape() { Ok(()) } else { Err(Error::seed_shape(kind, seed, at)) }
@@ -288,7 +288,7 @@ pub(crate) struct Region<'t> {
 }
 
 impl<'t> Region<'t> {
-    fn new(y: Var<'t>, xs: &[Var<'t>]) -> Result<Self, Error> {
+    pub(crate) fn new(y: Var<'t>, xs: &[Var<'t>]) -> Result<Self, Error> {
         let tape = y.tape();
         let end = tape.index(y)? + 1;
         let xs = xs.iter().map(|&x| tape.index(x)).collect::<Result<Vec<_>, _>>()?;
@@ -330,6 +330,16 @@ impl<'t> Region<'t> {
         Ok(Region { tape, start, depends })
     }
 
+    /// The number of nodes from the first of the region to the last, those between that do not belong to it included.
+    pub(crate) fn len(&self) -> usize {
+        self.depends.len()
+    }
+
+    /// The index of the first.
+    pub(crate) fn start(&self) -> usize {
+        self.start
+    }
+
     /// The indices of all nodes of the region, arguments first.
     pub(crate) fn indices(&self) -> impl DoubleEndedIterator<Item = usize> + use<'t> {
         let start = self.start;
@@ -344,7 +354,7 @@ impl<'t> Region<'t> {
     }
 
     /// The position of a node that belongs to the region.
-    fn offset(&self, var: Var<'t>) -> Option<usize> {
+    pub(crate) fn offset(&self, var: Var<'t>) -> Option<usize> {
         let i = var.valid().ok()?.index().checked_sub(self.start)?;
         self.depends.get(i).copied().unwrap_or(false).then_some(i)
     }
@@ -354,7 +364,7 @@ impl<'t> Region<'t> {
         Some((var.node()?, var))
     }
 
-    fn args(&self, node: &Node) -> Vec<Var<'t>> {
+    pub(crate) fn args(&self, node: &Node) -> Vec<Var<'t>> {
         node.args.iter().filter_map(|arg| self.tape.var(arg.index())).collect()
     }
 }

@@ -25,11 +25,16 @@
 
 mod book;
 mod calculus;
+mod curvature;
 mod derivation;
 mod error;
+mod jacobian;
 mod optimize;
 
+pub use book::{At, Variation};
 pub use calculus::{gradient, hvp, jvp, substitute, transpose, vjp};
+pub use curvature::{gauss_newton, metric_product};
 pub use derivation::{Derivation, derivation};
 pub use error::Error;
+pub use jacobian::{hessian, hessian_diagonal, jacobian};
 pub use optimize::{Rewrites, optimize, optimize_with};

@@ -429,6 +429,10 @@ impl Page<'_> {
                 args: args.iter().map(|&id| of(id)).collect(),
             }
             .transposed(t),
+            (Op::Custom(op), args) => {
+                let name = self.graph.custom(op).map_or("?", |custom| custom.name());
+                Form::Call(name.to_owned(), args.iter().map(|&id| of(id)).collect()).transposed(t)
+            }
             // Only an op with the wrong number of operands, in a message.
             (op, args) => Form::Call(op.name().to_owned(), args.iter().map(|&id| of(id)).collect()),
         }
@@ -750,10 +754,12 @@ impl Graph {
         formula(self, id, Style::Latex)
     }
 
-    /// The name of a node's op as formulas show it: of an opaque function, its own with the order of the derivative.
+    /// The name of a node's op as formulas show it: of an opaque function, its own with the order of the derivative; of an
+    /// operation of the user's own, the name it was given.
     pub fn head(&self, id: NodeId) -> String {
         match self.node(id).op {
             Op::Opaque { name, order } => head(self.name(name), order, Style::Unicode),
+            Op::Custom(op) => self.custom(op).map_or("?", |custom| custom.name()).to_owned(),
             op => op.name().to_owned(),
         }
     }

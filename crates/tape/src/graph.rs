@@ -1,3 +1,4 @@
+use crate::custom::Custom;
 use crate::op::{Indices, Name};
 use crate::{Op, Shape, Structure};
 use smallvec::SmallVec;
@@ -31,6 +32,8 @@ pub struct Node {
     pub location: &'static Location<'static>,
     /// The name given with [`Var::named`](crate::Var::named).
     pub name: Option<Name>,
+    /// Whether it is a [checkpoint](crate::Var::checkpoint).
+    pub checkpoint: bool,
     /// Whether the value depends on an [`Op::Symbol`].
     pub symbolic: bool,
     /// Whether the value depends on nothing but literals and inputs that were declared constant.
@@ -50,6 +53,7 @@ pub struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) names: Vec<String>,
     pub(crate) lists: Vec<Arc<[usize]>>,
+    pub(crate) customs: Vec<Arc<Custom>>,
     pub(crate) outputs: Vec<NodeId>,
 }
 
@@ -60,6 +64,7 @@ static NOTHING: LazyLock<Node> = LazyLock::new(|| Node {
     shape: Shape::new(0, 0),
     location: Location::caller(),
     name: None,
+    checkpoint: false,
     symbolic: false,
     constant: true,
     structure: Structure::General,
@@ -85,6 +90,16 @@ impl Graph {
     /// The outputs for which the snapshot was taken, in the order asked for.
     pub fn outputs(&self) -> &[NodeId] {
         &self.outputs
+    }
+
+    /// Marks a checkpoint: what a coefficient or a transpose stands before, for these are not computed.
+    pub(crate) fn keep(&mut self, mut id: NodeId) {
+        while let (Op::Scale(_) | Op::Transpose, Some(&x)) = (self.node(id).op, self.node(id).args.first()) {
+            id = x;
+        }
+        if let Some(node) = self.nodes.get_mut(id.index()) {
+            node.checkpoint = true;
+        }
     }
 
     /// The text of a name.
@@ -126,6 +141,12 @@ impl Graph {
             }
         }
         let outputs = outputs.iter().filter_map(|id| renumbered[id.index()]).collect();
-        Graph { nodes, names: self.names.clone(), lists: self.lists.clone(), outputs }
+        Graph {
+            nodes,
+            names: self.names.clone(),
+            lists: self.lists.clone(),
+            customs: self.customs.clone(),
+            outputs,
+        }
     }
 }

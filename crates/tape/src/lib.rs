@@ -15,6 +15,7 @@
 
 mod arrange;
 mod contract;
+mod custom;
 mod decompose;
 mod determinant;
 mod equations;
@@ -34,6 +35,7 @@ mod tape;
 mod var;
 mod write;
 
+pub use custom::{Argument, Custom, CustomOp};
 pub use error::Error;
 pub use factor::{Factor, Spectral};
 pub use functions::MatrixFunction;

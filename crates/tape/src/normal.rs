@@ -155,7 +155,14 @@ impl Recorder {
             (op, _) => op,
         };
         let shapes: SmallVec<[Shape; 2]> = args.iter().map(|&id| self.shape(id)).collect();
-        match op.shape(&shapes) {
+        let shape = match op {
+            Op::Custom(custom) => match self.graph.custom(custom) {
+                Some(custom) => custom.shape(&shapes),
+                None => Err("belongs to another tape".to_owned()),
+            },
+            op => op.shape(&shapes),
+        };
+        match shape {
             Ok(shape) => {
                 self.check_size(op, args, shape, at)?;
                 self.check_symmetric(op, args, at)?;
@@ -207,6 +214,7 @@ impl Recorder {
             shape,
             location: at,
             name: None,
+            checkpoint: false,
             symbolic,
             constant: !varies && args.iter().all(|&arg| self.graph.node(arg).constant),
             structure: structure::of(&self.graph, op, &args, shape),

@@ -1,4 +1,5 @@
 use crate::Shape;
+use crate::custom::CustomOp;
 use crate::factor::{Factor, Spectral};
 use crate::functions::MatrixFunction;
 
@@ -175,6 +176,8 @@ pub enum Op {
         /// The order of the derivative.
         order: u32,
     },
+    /// An operation of the user's own.
+    Custom(CustomOp),
 }
 
 /// The elementwise functions of [`Op::Map`].
@@ -459,6 +462,7 @@ impl Op {
             Op::MatrixFunction { function, .. } => function.name(),
             Op::ExpAction => "expm_multiply",
             Op::Opaque { .. } => "function",
+            Op::Custom(_) => "operation",
         }
     }
 
@@ -521,6 +525,7 @@ impl Op {
         ops.push(Op::SymmetricFunction { order: 1, columns: 5 });
         ops.push(Op::SymmetricFunction { order: 2, columns: 6 });
         ops.push(Op::StopGradient);
+        ops.push(Op::Custom(CustomOp::ANY));
         ops
     }
 
@@ -578,6 +583,7 @@ impl Op {
                     order as usize
                 }
             }
+            Op::Custom(op) => op.arity(),
         }
     }
 
@@ -609,6 +615,7 @@ impl Op {
             | Op::MatrixFunction { .. } => [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize],
             Op::Sylvester | Op::Stein => [Slot::Nonlinear, Slot::Multilinear][(slot > 1) as usize],
             Op::Opaque { .. } => [Slot::Nonlinear, Slot::Multilinear][(slot > 0) as usize],
+            Op::Custom(op) => op.slot(slot),
             Op::Input(_)
             | Op::Symbol(_)
             | Op::Scalar(_)
@@ -662,7 +669,7 @@ impl Op {
     /// The shape of the result, or in words why there is none.
     ///
     /// `args` holds [`arity`](Op::arity) shapes. Leaves have the shape that they were declared with and are not
-    /// asked.
+    /// asked; the user's operations have rules of their own.
     pub(crate) fn shape(self, args: &[Shape]) -> Result<Shape, String> {
         let (a, b) = match *args {
             [] => (Shape::SCALAR, Shape::SCALAR),
@@ -681,7 +688,8 @@ impl Op {
             | Op::Zeros
             | Op::Ones
             | Op::Selection(_)
-            | Op::Triangle { .. } => Ok(a),
+            | Op::Triangle { .. }
+            | Op::Custom(_) => Ok(a),
             Op::Scale(_) | Op::Map(_) | Op::Softmax | Op::ColArgmax => Ok(a),
             Op::Add => same(a == b, "plus").map(|()| a),
             Op::Hadamard => same(a == b, "entrywise times").map(|()| a),

@@ -102,6 +102,7 @@ pub(crate) fn of(graph: &Graph, op: Op, args: &[NodeId], shape: Shape) -> Struct
             directions.map(|&id| graph.node(id).structure).fold(Symmetric, Structure::min)
         }
         Op::StopGradient => a,
+        Op::Custom(custom) => graph.custom_structure(custom, args),
         // Skew over skew.
         Op::Spectral(Spectral::Diag | Spectral::SkewGaps) => Symmetric,
         Op::Inverse if a >= Semidefinite => Definite,

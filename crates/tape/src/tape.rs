@@ -273,7 +273,7 @@ impl Tape {
         self.wrap(Err(self.recorder.borrow_mut().mistake(error)))
     }
 
-    fn location(&self, caller: &'static Location<'static>) -> &'static Location<'static> {
+    pub(crate) fn location(&self, caller: &'static Location<'static>) -> &'static Location<'static> {
         self.origin.get().unwrap_or(caller)
     }
 
@@ -296,6 +296,10 @@ impl Tape {
 
     pub(crate) fn graph_ref(&self) -> Ref<'_, Graph> {
         Ref::map(self.recorder.borrow(), |recorder| &recorder.graph)
+    }
+
+    pub(crate) fn with_graph<R>(&self, change: impl FnOnce(&mut Graph) -> R) -> R {
+        change(&mut self.recorder.borrow_mut().graph)
     }
 
     pub(crate) fn error(&self, index: usize) -> Option<Error> {

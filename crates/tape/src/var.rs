@@ -127,6 +127,31 @@ impl<'t> Var<'t> {
         self
     }
 
+    /// Marks the value as one that is kept. In a program, what lies between two checkpoints is forgotten once it has been
+    /// used, and computed again where a derivative needs it: a segment at a time, so that less is in memory at once.
+    /// Without one, or if that would save nothing, everything is kept.
+    ///
+    /// The value itself stays what it is, and so do all results, bit by bit. `Options::recompute` finds checkpoints by itself.
+    ///
+    /// ```
+    /// use pullback_tape::Tape;
+    /// let tape = Tape::new();
+    /// let (w, x) = (tape.input("W", (3, 3)), tape.input("X", (3, 5)));
+    /// let h = (w * x).tanh().checkpoint();
+    /// assert_eq!((w * h).to_string(), "W tanh(W X)");
+    /// ```
+    pub fn checkpoint(self) -> Var<'t> {
+        if let Ok(id) = self.id {
+            self.tape.with_graph(|graph| graph.keep(id));
+        }
+        self
+    }
+
+    /// Whether it is a checkpoint.
+    pub fn is_checkpoint(self) -> bool {
+        self.node().is_some_and(|node| node.checkpoint)
+    }
+
     #[track_caller]
     pub(crate) fn unary(self, op: Op) -> Var<'t> {
         self.tape.record(op, &[self], Location::caller())

@@ -278,6 +278,8 @@ fn function_name(name: &str, style: Style) -> String {
             });
             format!("\\psi^{{({})}}", order.collect::<String>())
         }
+        // An adjoint.
+        name if name.ends_with('*') => format!("{}^*", function_name(name.trim_end_matches('*'), style)),
         name => format!("\\operatorname{{{}}}", name.replace('_', "\\_")),
     }
 }

@@ -6,6 +6,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod algebra;
+mod custom;
 mod elementwise;
 mod equations;
 mod factors;
@@ -104,6 +105,7 @@ fn run<T: Scalar>(case: &Case) -> Vec<String> {
 fn all() -> Vec<&'static Case> {
     [
         algebra::CASES,
+        custom::CASES,
         elementwise::CASES,
         equations::CASES,
         factors::CASES,

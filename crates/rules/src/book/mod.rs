@@ -10,6 +10,8 @@
 //! [H] Higham, *Functions of Matrices* (2008).
 
 mod algebra;
+pub(crate) mod columns;
+mod custom;
 mod elementwise;
 mod entangled;
 mod equations;
@@ -20,12 +22,13 @@ mod reductions;
 mod solves;
 mod spectrum;
 
+pub use custom::Variation;
 pub(crate) use entangled::Entangled;
-use pullback_tape::{Op, Var};
+use pullback_tape::{Op, Slot, Var};
 
 /// What a rule may look at: an op, its arguments and its value.
-#[derive(Clone, Copy)]
-pub(crate) struct At<'a, 't> {
+#[derive(Clone, Copy, Debug)]
+pub struct At<'a, 't> {
     pub(crate) op: Op,
     pub(crate) args: &'a [Var<'t>],
     /// The argument that varies.
@@ -46,11 +49,37 @@ impl<'a, 't> At<'a, 't> {
         At { op, args, slot, a, b: args.get(1).copied().unwrap_or(a), y, used: None }
     }
 
+    /// The argument that varies, counted from 0.
+    pub fn slot(&self) -> usize {
+        self.slot
+    }
+
+    /// All arguments.
+    pub fn args(&self) -> &'a [Var<'t>] {
+        self.args
+    }
+
+    /// An argument, counted from 0. There is a mistake in its place if there are not so many.
+    pub fn arg(&self, slot: usize) -> Var<'t> {
+        let none = || self.y.tape().refuse(&self.y.summary(), &format!("there is no argument {slot}"));
+        self.args.get(slot).copied().unwrap_or_else(none)
+    }
+
+    /// The value.
+    pub fn value(&self) -> Var<'t> {
+        self.y
+    }
+
     /// The op itself with `x` in the place of the argument that varies.
-    pub(crate) fn with(&self, x: Var<'t>) -> Var<'t> {
+    pub fn with(&self, x: Var<'t>) -> Var<'t> {
         let args: Vec<_> =
             (0..).zip(self.args).map(|(i, &arg)| if i == self.slot { x } else { arg }).collect();
-        self.y.tape().apply(self.op, &args)
+        self.apply(&args)
+    }
+
+    /// The op itself of other arguments.
+    pub fn apply(&self, args: &[Var<'t>]) -> Var<'t> {
+        self.y.tape().apply(self.op, args)
     }
 }
 
@@ -117,6 +146,7 @@ pub(crate) fn rules(op: Op) -> &'static [Rule] {
         Op::MatrixFunction { .. } => &functions::MATRIX_FUNCTION,
         Op::ExpAction => &functions::EXP_ACTION,
         Op::Opaque { .. } => &opaque::OPAQUE,
+        Op::Custom(_) => &[custom::CUSTOM, custom::CUSTOM_LINEAR],
     }
 }
 
@@ -127,6 +157,7 @@ pub(crate) fn rule(op: Op, slot: usize) -> Option<Rule> {
         // One rule for all columns, and one for all directions.
         Op::SymmetricFunction { columns, .. } if slot > columns as usize => 2,
         Op::SymmetricFunction { .. } => slot.min(1),
+        Op::Custom(_) => usize::from(op.slot(slot) == Slot::Multilinear),
         _ => slot,
     };
     rules.get(slot).or(rules.last()).copied()
@@ -135,7 +166,7 @@ pub(crate) fn rule(op: Op, slot: usize) -> Option<Rule> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullback_tape::{Function, Slot, Tape};
+    use pullback_tape::{Function, Tape};
 
     /// Every op that takes arguments has a rule for each, of the kind that the tape's algebra relies on.
     #[test]

@@ -116,12 +116,12 @@ impl<'t> Page<'t> {
         self.node(i).is_some_and(|node| node.constant) && !self.varies(i)
     }
 
-    /// Whether a node may be taken apart: it is read `users` times, all by who asks, has no name, and nobody asked
-    /// for it.
+    /// Whether a node may be taken apart: it is read `users` times, all by who asks, has no name and is no checkpoint, and
+    /// nobody asked for it.
     pub(super) fn opens_for(&self, i: usize, users: u32) -> bool {
         self.uses.get(i) == Some(&users)
             && !self.is_frozen(i)
-            && self.node(i).is_some_and(|node| node.name.is_none())
+            && self.node(i).is_some_and(|node| node.name.is_none() && !node.checkpoint)
     }
 
     /// Whether a node may be taken apart by its only user.
@@ -292,6 +292,9 @@ impl<'t> Page<'t> {
                 && self.tape.index(new)? >= recorded
             {
                 new.named(&name);
+            }
+            if node.checkpoint {
+                new.checkpoint();
             }
             images[i] = Some(new);
         }
