@@ -16,6 +16,7 @@ mod elementwise;
 mod equations;
 mod factors;
 mod functions;
+pub(crate) mod names;
 mod opaque;
 mod reductions;
 mod solves;
