@@ -121,6 +121,24 @@ impl Form {
         }
     }
 
+    /// Whether something is left out of it: two of them may be different and look alike.
+    fn is_shortened(&self) -> bool {
+        match self {
+            Form::Name(name) | Form::Part(_, name) => name.contains('…'),
+            Form::Number(_) => false,
+            Form::Sum(forms)
+            | Form::Product(_, forms)
+            | Form::Entrywise(_, forms)
+            | Form::Call(_, forms)
+            | Form::Opaque { args: forms, .. }
+            | Form::Frechet { args: forms, .. } => forms.iter().any(Form::is_shortened),
+            Form::Power(form, _) | Form::Norm(form) | Form::Abs(form) | Form::LogDet(form) => {
+                form.is_shortened()
+            }
+            Form::Over(a, b) | Form::Inner(a, b) => a.is_shortened() || b.is_shortened(),
+        }
+    }
+
     fn negated(self) -> Form {
         match self {
             Form::Sum(terms) => sum(terms.into_iter().map(Form::negated).collect(), &[]),
@@ -189,9 +207,24 @@ fn terms(parts: Vec<Form>) -> Vec<Form> {
 /// Where a common factor may stand: last, or first.
 const ENDS: &[bool] = &[true, false];
 
-/// A sum: flat, common outer factors taken out at some ends.
+/// Equal terms of one sign as one: of symmetric matrices, `A B` and `(B A)ᵀ` are not the same node and print alike. What cancels
+/// is shown, because it is computed.
+fn merged(terms: Vec<Form>) -> Vec<Form> {
+    let mut kept: Vec<(f64, Vec<Form>)> = Vec::new();
+    for term in terms {
+        let (c, factors) = term.factors();
+        let known = kept.iter_mut().find(|(other, known)| *known == factors && c * *other > 0.0);
+        match known.filter(|_| !factors.is_empty() && !factors.iter().any(Form::is_shortened)) {
+            Some((coefficient, _)) => *coefficient += c,
+            None => kept.push((c, factors)),
+        }
+    }
+    kept.into_iter().map(|(c, factors)| rebuild(c, factors)).collect()
+}
+
+/// A sum: flat, equal terms put together, common outer factors taken out at some ends.
 fn sum(parts: Vec<Form>, ends: &[bool]) -> Form {
-    let terms = terms(parts);
+    let terms = merged(terms(parts));
     if terms.len() < 2 {
         return terms.into_iter().next().unwrap_or(Form::Number(0.0));
     }

@@ -397,6 +397,21 @@ fn formulas_are_written_as_by_a_person() {
     ]);
 }
 
+/// What prints alike is one term, but not what is shortened.
+#[test]
+fn equal_terms_are_put_together() {
+    let tape = Tape::new();
+    let (a, b) = (tape.symmetric("A", 6), tape.symmetric("B", 6));
+    let (x, y) = (tape.input("X", (6, 6)), tape.input("Y", (6, 6)));
+    assert_eq!((a * b + (b * a).t()).to_string(), "2 A B");
+    assert_eq!((x + (a * b + (b * a).t())).to_string(), "X + 2 A B");
+    assert_eq!((x + (a * b - (b * a).t())).to_string(), "X + (A − A) B");
+    assert_eq!((a * x + (x + a * x)).to_string(), "2 A X + X");
+    let (some, others) = (x.select_rows(&[0, 1, 2, 5, 4]), x.select_rows(&[0, 1, 2, 5, 3]));
+    assert_eq!((some + others).to_string(), "(I[0, 1, 2, 5, …] + I[0, 1, 2, 5, …]) X");
+    assert_eq!((x + y).summary(), "X + Y");
+}
+
 #[test]
 fn numbers_are_written_shortly() {
     let tape = Tape::new();
