@@ -52,8 +52,8 @@ pub use pullback_engine::{
     Definition, Kind, Line, Listing, Options, Outputs, Parallelism, Profile, Program, Scalar, Stored,
 };
 pub use pullback_rules::{
-    Derivation, Rewrites, derivation, gauss_newton, gradient, hessian, hessian_diagonal, hvp, jacobian, jvp,
-    metric_product, optimize, optimize_with, substitute, transpose, vjp,
+    Derivation, Rewrites, Step, derivation, gauss_newton, gradient, hessian, hessian_diagonal, hvp, jacobian,
+    jvp, metric_product, optimize, optimize_with, substitute, transpose, vjp,
 };
 pub use pullback_tape::{Binary, Declaration, Function, MatrixFunction, Shape, Structure, Tape, Var};
 

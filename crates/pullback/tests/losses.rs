@@ -2,6 +2,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod printed;
+
 use pullback::faer::Mat;
 use pullback::prelude::*;
 use pullback::{Scalar, errors::RulesError};
@@ -122,6 +124,11 @@ fn compare<T: Scalar>(case: &Case, classes: usize, samples: usize) {
     let (at_p, at_y) = (convert(&predictions), convert(&targets));
     let (value, gradients) =
         value_and_gradients(loss, &[p], &[("P", at_p.as_ref()), ("Y", at_y.as_ref())]).unwrap();
+
+    let bound = [("P", predictions.as_ref()), ("Y", targets.as_ref())];
+    if let Err(error) = printed::judge(loss, &[p], &bound) {
+        panic!("the derivation of {loss} is wrong: {error}");
+    }
 
     let n = samples as f64;
     let columns = |j| (predictions.col_as_slice(j), targets.col_as_slice(j));

@@ -359,6 +359,11 @@ impl<'t> Region<'t> {
         self.depends.get(i).copied().unwrap_or(false).then_some(i)
     }
 
+    /// Whether the node with this index belongs to the region.
+    pub(crate) fn has(&self, i: usize) -> bool {
+        i.checked_sub(self.start).and_then(|j| self.depends.get(j)) == Some(&true)
+    }
+
     pub(crate) fn node(&self, i: usize) -> Option<(Node, Var<'t>)> {
         let var = self.tape.var(i)?;
         Some((var.node()?, var))

@@ -34,7 +34,7 @@ mod optimize;
 pub use book::{At, Variation};
 pub use calculus::{gradient, hvp, jvp, substitute, transpose, vjp};
 pub use curvature::{gauss_newton, metric_product};
-pub use derivation::{Derivation, derivation};
+pub use derivation::{Derivation, Step, derivation};
 pub use error::Error;
 pub use jacobian::{hessian, hessian_diagonal, jacobian};
 pub use optimize::{Rewrites, optimize, optimize_with};

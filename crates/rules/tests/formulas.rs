@@ -303,11 +303,11 @@ fn a_derivation_shows_its_steps() {
             w,
             "\
 ‖(W + ε) x − y‖²
-  = ‖W x − y‖² + 2 ⟨W x − y, ε x⟩ + o(‖ε‖)
-  = ‖W x − y‖² + 2 ⟨(W x − y) xᵀ, ε⟩ + o(‖ε‖)
+  = ‖W x − y‖² + 2 ⟨W x − y, ε x⟩ + o(‖ε‖)       (product rule)
+  = ‖W x − y‖² + 2 ⟨(W x − y) xᵀ, ε⟩ + o(‖ε‖)    (adjoint of a product)
 ∇W = 2 (W x − y) xᵀ",
-            r"\lVert (W + \varepsilon) x - y \rVert^{2} &= \lVert W x - y \rVert^{2} + 2 \langle W x - y, \varepsilon x \rangle + o(\lVert \varepsilon \rVert) \\
-  &= \lVert W x - y \rVert^{2} + 2 \langle (W x - y) x^\top, \varepsilon \rangle + o(\lVert \varepsilon \rVert) \\
+            r"\lVert (W + \varepsilon) x - y \rVert^{2} &= \lVert W x - y \rVert^{2} + 2 \langle W x - y, \varepsilon x \rangle + o(\lVert \varepsilon \rVert) && \text{(product rule)} \\
+  &= \lVert W x - y \rVert^{2} + 2 \langle (W x - y) x^\top, \varepsilon \rangle + o(\lVert \varepsilon \rVert) && \text{(adjoint of a product)} \\
 \nabla_{W} &= 2 (W x - y) x^\top",
         ),
         (
@@ -315,11 +315,11 @@ fn a_derivation_shows_its_steps() {
             w,
             "\
 L((W + ε) M)
-  = L(W M) + ⟨∇L(W M), ε M⟩ + o(‖ε‖)
-  = L(W M) + ⟨∇L(W M) Mᵀ, ε⟩ + o(‖ε‖)
+  = L(W M) + ⟨∇L(W M), ε M⟩ + o(‖ε‖)     (definition of ∇L)
+  = L(W M) + ⟨∇L(W M) Mᵀ, ε⟩ + o(‖ε‖)    (adjoint of a product)
 ∇W = ∇L(W M) Mᵀ",
-            r"L((W + \varepsilon) M) &= L(W M) + \langle \nabla L(W M), \varepsilon M \rangle + o(\lVert \varepsilon \rVert) \\
-  &= L(W M) + \langle \nabla L(W M) M^\top, \varepsilon \rangle + o(\lVert \varepsilon \rVert) \\
+            r"L((W + \varepsilon) M) &= L(W M) + \langle \nabla L(W M), \varepsilon M \rangle + o(\lVert \varepsilon \rVert) && \text{(definition of $\nabla L$)} \\
+  &= L(W M) + \langle \nabla L(W M) M^\top, \varepsilon \rangle + o(\lVert \varepsilon \rVert) && \text{(adjoint of a product)} \\
 \nabla_{W} &= \nabla L(W M) M^\top",
         ),
         (
@@ -327,9 +327,9 @@ L((W + ε) M)
             m,
             "\
 log |det(M + ε)|
-  = log |det M| + ⟨M⁻ᵀ, ε⟩ + o(‖ε‖)
+  = log |det M| + ⟨M⁻ᵀ, ε⟩ + o(‖ε‖)    (derivative of log |det|)
 ∇M = M⁻ᵀ",
-            r"\log \lvert \det(M + \varepsilon) \rvert &= \log \lvert \det M \rvert + \langle M^{-\top}, \varepsilon \rangle + o(\lVert \varepsilon \rVert) \\
+            r"\log \lvert \det(M + \varepsilon) \rvert &= \log \lvert \det M \rvert + \langle M^{-\top}, \varepsilon \rangle + o(\lVert \varepsilon \rVert) && \text{(derivative of $\log \lvert\det\rvert$)} \\
 \nabla_{M} &= M^{-\top}",
         ),
     ] {
@@ -337,6 +337,144 @@ log |det(M + ε)|
         assert_eq!(steps.to_string(), unicode);
         assert_eq!(format!("{steps:#}"), latex);
         assert!(steps.gradient.same(gradient(loss, &[variable]).unwrap()[0]));
+    }
+}
+
+/// Each step is named by the identity it is by.
+#[test]
+fn steps_are_named() {
+    let tape = Tape::new();
+    let (k, y) = (tape.input("K", (4, 4)), tape.input("y", (4, 1)));
+    let (s, a) = (tape.symmetric("S", 4), tape.input("A", (4, 4)));
+    let c = tape.positive_definite("c", 1);
+    let cases = [
+        (
+            0.5 * (y.t() * k.solve(y) + k.log_det()),
+            k,
+            "\
+f(K)     = ½ (yᵀ K⁻¹ y + log |det K|)
+f(K + ε) = ½ (yᵀ (K + ε)⁻¹ y + log |det(K + ε)|)
+         = f(K) + Df(K)[ε] + o(‖ε‖)
+Df(K)[ε] = ½ (⟨K⁻ᵀ, ε⟩ − yᵀ K⁻¹ ε K⁻¹ y)       (derivatives of a solve and log |det|)
+         = ½ (⟨K⁻ᵀ, ε⟩ − ⟨y, K⁻¹ ε K⁻¹ y⟩)     (aᵀ b = ⟨a, b⟩)
+         = ½ (⟨K⁻ᵀ, ε⟩ − ⟨K⁻ᵀ y, ε K⁻¹ y⟩)     (adjoint of a solve)
+         = ½ (⟨K⁻ᵀ, ε⟩ − ⟨K⁻ᵀ y yᵀ K⁻ᵀ, ε⟩)    (adjoint of a product)
+         = ½ ⟨K⁻ᵀ − K⁻ᵀ y yᵀ K⁻ᵀ, ε⟩           (collect)
+∇K       = ½ (K⁻ᵀ − K⁻ᵀ y yᵀ K⁻ᵀ)",
+        ),
+        (
+            (k * a * k).trace(),
+            k,
+            "\
+f(K)     = tr(K A K)
+f(K + ε) = tr((K + ε) A (K + ε))
+         = f(K) + Df(K)[ε] + o(‖ε‖)
+Df(K)[ε] = tr(ε A K + K A ε)          (product rule)
+         = tr(ε A K) + ⟨Aᵀ Kᵀ, ε⟩     (tr(Aᵀ B) = ⟨A, B⟩)
+         = ⟨Kᵀ, ε A⟩ + ⟨Aᵀ Kᵀ, ε⟩     (tr(A B) = tr(B A))
+         = ⟨Kᵀ Aᵀ, ε⟩ + ⟨Aᵀ Kᵀ, ε⟩    (adjoint of a product)
+         = ⟨Kᵀ Aᵀ + Aᵀ Kᵀ, ε⟩         (collect)
+∇K       = Kᵀ Aᵀ + Aᵀ Kᵀ",
+        ),
+        // A symmetric variable has a symmetric perturbation.
+        (
+            (a * s).tril().trace(),
+            s,
+            "\
+f(S)     = tr(tril(A S))
+f(S + ε) = tr(tril(A (S + ε)))
+         = f(S) + Df(S)[ε] + o(‖ε‖)
+Df(S)[ε] = tr(tril(A ε))    (linearity)
+         = tr(A ε)          (adjoint of tril)
+         = ⟨Aᵀ, ε⟩          (tr(Aᵀ B) = ⟨A, B⟩)
+         = ½ ⟨Aᵀ + A, ε⟩    (ε is symmetric)
+∇S       = ½ (Aᵀ + A)",
+        ),
+        // Of a number: through the matrix in which it stands.
+        (
+            (a + c * k).log_det(),
+            c,
+            "\
+f(c)     = log |det(A + c K)|
+f(c + ε) = log |det(A + (c + ε) K)|
+         = f(c) + Df(c)[ε] + o(|ε|)
+Df(c)[ε] = ⟨(A + c K)⁻ᵀ, δ⟩      (derivative of log |det|)
+         = ε ⟨(A + c K)⁻ᵀ, K⟩    (δ inserted)
+∇c       = ⟨(A + c K)⁻ᵀ, K⟩
+where δ = ε K",
+        ),
+        (
+            k.trace() + a.sum(),
+            k,
+            "\
+tr(K + ε) + sum(A)
+  = tr(K) + sum(A) + tr(ε) + o(‖ε‖)     (linearity)
+  = tr(K) + sum(A) + ⟨I, ε⟩ + o(‖ε‖)    (tr A = ⟨I, A⟩)
+∇K = I",
+        ),
+        (
+            2.0 * a.sum(),
+            a,
+            "\
+2 sum(A + ε)
+  = 2 sum(A) + 2 sum(ε) + o(‖ε‖)    (linearity)
+  = 2 sum(A) + ⟨2 𝟏, ε⟩ + o(‖ε‖)    (sum(A) = ⟨𝟏, A⟩)
+∇A = 2 𝟏",
+        ),
+        (
+            -k.log_det(),
+            k,
+            "\
+−log |det(K + ε)|
+  = −log |det K| − ⟨K⁻ᵀ, ε⟩ + o(‖ε‖)    (derivative of log |det|)
+∇K = −K⁻ᵀ",
+        ),
+        (
+            a.sum(),
+            k,
+            "\
+sum(A)
+  = sum(A) + o(‖ε‖)    (linearity)
+∇K = 0",
+        ),
+    ];
+    for (loss, variable, wanted) in cases {
+        assert_eq!(derivation(loss, variable).unwrap().to_string(), wanted);
+    }
+}
+
+/// A long derivation shows its beginning and its end, says how much there is between, and gives one name to one expression.
+#[test]
+fn long_derivations_are_shortened() {
+    let tape = Tape::new();
+    let x = tape.input("x", (4, 1));
+    let deep = |layers: usize| {
+        let weight = |k: usize| tape.input(&format!("W{k}"), (4, 4));
+        let first = weight(0);
+        let y = (1..layers).fold(first * x, |y, k| weight(k) * y.tanh());
+        (y.sum(), first)
+    };
+    for layers in [2, 7, 60, 2000] {
+        let (loss, first) = deep(layers);
+        let steps = derivation(loss, first).unwrap();
+        // A product and an entrywise product for each layer.
+        let all = 2 * layers - 1;
+        let text = steps.to_string();
+        assert_eq!(steps.steps.len(), all.min(12), "{text}");
+        let gap = (all > 12).then(|| format!("… {} more step", all - 12));
+        for text in [text.clone(), format!("{steps:#}"), steps.markdown()] {
+            assert_eq!(text.contains(" more step"), gap.is_some(), "{text}");
+            assert!(gap.iter().all(|gap| text.contains(gap)), "{text}");
+        }
+        let named: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.trim_start_matches("where").trim().split_once(" = "))
+            .collect();
+        for (i, (name, formula)) in named.iter().enumerate() {
+            let twice = named[..i].iter().any(|(other, _)| !other.is_empty() && other == name);
+            assert!(!twice, "{name} = {formula} is explained twice: {text}");
+        }
+        assert!(steps.gradient.same(gradient(loss, &[first]).unwrap()[0]));
     }
 }
 

@@ -12,7 +12,7 @@ impl<'t> Var<'t> {
     /// let tape = Tape::new();
     /// let a = tape.input("A", (5, 3));
     /// let (u, sigma, v) = a.svd();
-    /// assert_eq!((u * sigma.ln().diag() * v.t()).to_string(), "U(A) Diag(ln(sv(A))) V(A)ᵀ");
+    /// assert_eq!((u * sigma.ln().diag() * v.t()).to_string(), "svd.U(A) Diag(ln(sv(A))) svd.V(A)ᵀ");
     /// assert!((u * sigma.diag() * v.t()).same(a));
     /// ```
     ///

@@ -71,9 +71,10 @@ impl Factor {
     pub(crate) const fn symbol(self) -> &'static str {
         match self {
             Factor::Eigenvalues | Factor::RealEigenvalues | Factor::ClusteredEigenvalues => "λ",
-            Factor::Eigenvectors | Factor::RealEigenvectors | Factor::RightVectors => "V",
+            Factor::Eigenvectors | Factor::RealEigenvectors => "V",
             Factor::SingularValues => "sv",
-            Factor::LeftVectors => "U",
+            Factor::LeftVectors => "svd.U",
+            Factor::RightVectors => "svd.V",
             Factor::PseudoInverse => "pinv",
             Factor::Polar => "polar",
             Factor::Orthonormal => "Q",

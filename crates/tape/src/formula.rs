@@ -21,8 +21,10 @@ const WORTH_A_NAME: u64 = 4;
 const SHORT: u64 = 14;
 /// Lists show at most so many indices.
 const MOST_INDICES: usize = 4;
-/// A `where` clause explains at most so many names.
+/// A `where` clause explains at most so many names of one formula,
 const MAX_DEFINITIONS: usize = 64;
+/// and so many of several.
+const MAX_SHARED_DEFINITIONS: usize = 512;
 
 /// A formula as it stands on paper.
 #[derive(Clone, PartialEq, Debug)]
@@ -119,9 +121,27 @@ impl Form {
         }
     }
 
+    /// Whether something is left out of it: two of them may be different and look alike.
+    fn is_shortened(&self) -> bool {
+        match self {
+            Form::Name(name) | Form::Part(_, name) => name.contains('…'),
+            Form::Number(_) => false,
+            Form::Sum(forms)
+            | Form::Product(_, forms)
+            | Form::Entrywise(_, forms)
+            | Form::Call(_, forms)
+            | Form::Opaque { args: forms, .. }
+            | Form::Frechet { args: forms, .. } => forms.iter().any(Form::is_shortened),
+            Form::Power(form, _) | Form::Norm(form) | Form::Abs(form) | Form::LogDet(form) => {
+                form.is_shortened()
+            }
+            Form::Over(a, b) | Form::Inner(a, b) => a.is_shortened() || b.is_shortened(),
+        }
+    }
+
     fn negated(self) -> Form {
         match self {
-            Form::Sum(terms) => sum(terms.into_iter().map(Form::negated).collect()),
+            Form::Sum(terms) => sum(terms.into_iter().map(Form::negated).collect(), &[]),
             form => product(vec![Form::Number(-1.0), form]),
         }
     }
@@ -184,9 +204,27 @@ fn terms(parts: Vec<Form>) -> Vec<Form> {
     positive_first(terms)
 }
 
-/// A sum: flat, common outer factors taken out.
-fn sum(parts: Vec<Form>) -> Form {
-    let terms = terms(parts);
+/// Where a common factor may stand: last, or first.
+const ENDS: &[bool] = &[true, false];
+
+/// Equal terms of one sign as one: of symmetric matrices, `A B` and `(B A)ᵀ` are not the same node and print alike. What cancels
+/// is shown, because it is computed.
+fn merged(terms: Vec<Form>) -> Vec<Form> {
+    let mut kept: Vec<(f64, Vec<Form>)> = Vec::new();
+    for term in terms {
+        let (c, factors) = term.factors();
+        let known = kept.iter_mut().find(|(other, known)| *known == factors && c * *other > 0.0);
+        match known.filter(|_| !factors.is_empty() && !factors.iter().any(Form::is_shortened)) {
+            Some((coefficient, _)) => *coefficient += c,
+            None => kept.push((c, factors)),
+        }
+    }
+    kept.into_iter().map(|(c, factors)| rebuild(c, factors)).collect()
+}
+
+/// A sum: flat, equal terms put together, common outer factors taken out at some ends.
+fn sum(parts: Vec<Form>, ends: &[bool]) -> Form {
+    let terms = merged(terms(parts));
     if terms.len() < 2 {
         return terms.into_iter().next().unwrap_or(Form::Number(0.0));
     }
@@ -200,7 +238,7 @@ fn sum(parts: Vec<Form>) -> Form {
         }
         _ => None,
     };
-    for last in [true, false] {
+    for &last in ends {
         let common = end(last, &terms[0]);
         if common.is_some() && terms.iter().all(|term| end(last, term) == common) {
             let strip = |term: Form| {
@@ -208,7 +246,7 @@ fn sum(parts: Vec<Form>) -> Form {
                 factors.remove(if last { factors.len() - 1 } else { 0 });
                 rebuild(c, factors)
             };
-            let rest = sum(terms.into_iter().map(strip).collect());
+            let rest = sum(terms.into_iter().map(strip).collect(), ends);
             let mut parts: Vec<Form> = common.into_iter().collect();
             parts.insert(if last { 0 } else { 1 }, rest);
             return product(parts);
@@ -234,8 +272,8 @@ impl Page<'_> {
         }
     }
 
-    /// Whether some terms of a sum of matrices are scaled by a 1×1 and others are not: of `s X + A X` nothing is to be
-    /// taken out.
+    /// Whether some terms of a sum of matrices are a 1×1 times one factor, and others are not: of `s X + A X` only what
+    /// stands in front may be taken out.
     fn is_mixed(&self, a: NodeId, b: NodeId) -> bool {
         let (mut scaled, mut other) = (false, false);
         let mut pending = vec![a, b];
@@ -243,14 +281,26 @@ impl Page<'_> {
             let node = self.graph.node(id);
             match node.op {
                 _ if node.shape.is_scalar() => return false,
-                Op::ScaleBy if !self.cuts.contains_key(&id) => scaled = true,
                 Op::Add | Op::Scale(_) | Op::Transpose if !self.cuts.contains_key(&id) => {
                     pending.extend(&node.args);
                 }
+                Op::ScaleBy if !self.cuts.contains_key(&id) && !self.is_product(id) => scaled = true,
                 _ => other = true,
             }
         }
         scaled && other
+    }
+
+    /// Whether what is scaled by 1×1s prints as a product of more than one matrix.
+    fn is_product(&self, mut id: NodeId) -> bool {
+        while let (Op::ScaleBy | Op::Scale(_) | Op::Transpose, false, Some(&x)) =
+            (self.graph.node(id).op, self.cuts.contains_key(&id), self.graph.node(id).args.last())
+        {
+            id = x;
+        }
+        let op = self.graph.node(id).op;
+        let product = matches!(op, Op::MatMul | Op::Solve | Op::TriangularSolve { .. } | Op::ExpAction);
+        (product || op == Op::Spectral(Spectral::Columns)) && !self.cuts.contains_key(&id)
     }
 
     fn definition(&self, node: &Node, t: bool) -> Form {
@@ -287,9 +337,9 @@ impl Page<'_> {
                 Form::Call("reshape".to_owned(), vec![of(x), Form::Name(to.to_string())]).transposed(t)
             }
             (Op::Add, &[a, b]) if self.is_mixed(a, b) => {
-                Form::Sum(terms(vec![self.form(a, t), self.form(b, t)]))
+                sum(vec![self.form(a, t), self.form(b, t)], &[false])
             }
-            (Op::Add, &[a, b]) => sum(vec![self.form(a, t), self.form(b, t)]),
+            (Op::Add, &[a, b]) => sum(vec![self.form(a, t), self.form(b, t)], ENDS),
             (Op::Scale(c), &[x]) => match (c.value(), self.form(x, t)) {
                 (-1.0, form) => form.negated(),
                 (c, form) => product(vec![Form::Number(c), form]),
@@ -456,7 +506,7 @@ impl Page<'_> {
             Op::Factor(Factor::Triangular | Factor::Upper) if upper && !unit => form,
             _ if unit => {
                 let offset = Form::Number(if upper { 1.0 } else { -1.0 });
-                sum(vec![Form::Name("I".to_owned()), Form::Call(name.to_owned(), vec![form, offset])])
+                sum(vec![Form::Name("I".to_owned()), Form::Call(name.to_owned(), vec![form, offset])], ENDS)
             }
             Op::Cholesky if !upper => form,
             _ => Form::call(name, form),
@@ -631,19 +681,31 @@ fn fresh_names(graph: &Graph) -> impl Iterator<Item = String> {
         .filter(move |name| !taken.contains(name))
 }
 
-/// The formula of `root` with its `where` clause.
+/// Some formulas that share one `where` clause.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Formulas {
+    /// The formulas, in the order asked for.
+    pub formulas: Vec<String>,
+    /// What the clause says, `name = formula`, in the order in which a reader meets the names.
+    pub definitions: Vec<String>,
+    /// So many names are not explained, because there are too many of them.
+    pub unexplained: usize,
+}
+
+/// Formulas in which one name is one expression.
 ///
 /// Names are given and explained in the order in which a reader meets them.
-fn formula(graph: &Graph, root: NodeId, style: Style) -> String {
+fn formulas(graph: &Graph, roots: &[NodeId], style: Style, most: usize) -> Formulas {
     // While forms are built, a name that will be explained is the node's index behind a mark.
     const MARK: char = '\u{0}';
-    let cuts = cuts(graph, root).into_iter().map(|id| (id, format!("{MARK}{}", id.index()))).collect();
+    let cuts: BTreeSet<NodeId> = roots.iter().flat_map(|&root| cuts(graph, root)).collect();
+    let cuts = cuts.into_iter().map(|id| (id, format!("{MARK}{}", id.index()))).collect();
     let page = Page { graph, cuts };
     let mut fresh = fresh_names(graph);
     let mut names: HashMap<NodeId, String> = HashMap::new();
-    let mut order = vec![root];
-    let mut parts: Vec<String> = Vec::new();
-    while let Some(&id) = order.get(parts.len()) {
+    let mut order = roots.to_vec();
+    let mut written: Vec<String> = Vec::new();
+    while let Some(&id) = order.get(written.len()) {
         let mut form = page.definition(graph.node(id), false);
         form.rename(&mut |name| {
             let Some(index) = name.strip_prefix(MARK).and_then(|index| index.parse().ok()) else { return };
@@ -658,32 +720,42 @@ fn formula(graph: &Graph, root: NodeId, style: Style) -> String {
                 .clone();
         });
         let text = write(&form, style);
-        parts.push(match names.get(&id) {
-            Some(name) => format!("{} = {text}", write(&Form::Name(name.clone()), style)),
-            None => text,
+        written.push(match names.get(&id) {
+            Some(name) if written.len() >= roots.len() => {
+                format!("{} = {text}", write(&Form::Name(name.clone()), style))
+            }
+            _ => text,
         });
-        if parts.len() > MAX_DEFINITIONS {
+        if written.len() >= roots.len() + most {
             break;
         }
     }
-    let more = order.len() - parts.len();
-    let mut text = parts.remove(0);
-    if parts.is_empty() {
+    let unexplained = order.len() - written.len();
+    let definitions = written.split_off(roots.len().min(written.len()));
+    Formulas { formulas: written, definitions, unexplained }
+}
+
+/// The formula of `root` with its `where` clause.
+fn formula(graph: &Graph, root: NodeId, style: Style) -> String {
+    let Formulas { formulas, definitions, unexplained } = formulas(graph, &[root], style, MAX_DEFINITIONS);
+    let mut text = formulas.concat();
+    if definitions.is_empty() {
         return text;
     }
     let (and, line, word) = match style {
         Style::Unicode => (", ", "\n        ", "where"),
         Style::Latex => (",\\; ", "\\\\\n        ", "\\text{where }"),
     };
-    let length = text.chars().count() + parts.iter().map(|part| part.chars().count() + 2).sum::<usize>();
+    let length =
+        text.chars().count() + definitions.iter().map(|part| part.chars().count() + 2).sum::<usize>();
     if length <= 96 {
-        text.push_str(&format!(" {word} {}", parts.join(and)));
+        text.push_str(&format!(" {word} {}", definitions.join(and)));
     } else {
         let start = if style == Style::Latex { "\\\\\n  " } else { "\n  " };
-        text.push_str(&format!("{start}{word} {}", parts.join(line)));
+        text.push_str(&format!("{start}{word} {}", definitions.join(line)));
     }
-    if more > 0 {
-        text.push_str(&format!("{line}… ({more} more)"));
+    if unexplained > 0 {
+        text.push_str(&format!("{line}… ({unexplained} more)"));
     }
     text
 }
@@ -752,6 +824,28 @@ impl Graph {
     /// The formula of a node in LaTeX.
     pub fn latex(&self, id: NodeId) -> String {
         formula(self, id, Style::Latex)
+    }
+
+    /// The formulas of the outputs, with one `where` clause for all of them: an expression that has a name in one of them has
+    /// it in all.
+    ///
+    /// ```
+    /// use pullback_tape::Tape;
+    /// let tape = Tape::new();
+    /// let (w, x) = (tape.input("W", (3, 2)), tape.input("X", (2, 5)));
+    /// let h = (w * x).named("H");
+    /// let written = tape.graph(&[h.sum(), h.norm()])?.formulas();
+    /// assert_eq!(written.formulas, ["sum(H)", "‖H‖"]);
+    /// assert_eq!(written.definitions, ["H = W X"]);
+    /// # Ok::<(), pullback_tape::Error>(())
+    /// ```
+    pub fn formulas(&self) -> Formulas {
+        formulas(self, &self.outputs, Style::Unicode, MAX_SHARED_DEFINITIONS)
+    }
+
+    /// The formulas of the outputs in LaTeX, with one `where` clause for all of them.
+    pub fn latex_formulas(&self) -> Formulas {
+        formulas(self, &self.outputs, Style::Latex, MAX_SHARED_DEFINITIONS)
     }
 
     /// The name of a node's op as formulas show it: of an opaque function, its own with the order of the derivative; of an

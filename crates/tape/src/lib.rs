@@ -38,6 +38,7 @@ mod write;
 pub use custom::{Argument, Custom, CustomOp};
 pub use error::Error;
 pub use factor::{Factor, Spectral};
+pub use formula::Formulas;
 pub use functions::MatrixFunction;
 pub use graph::{Args, Graph, Node, NodeId};
 pub use op::{Binary, Function, Indices, Literal, Name, Op, Slot};

@@ -132,6 +132,13 @@ impl Recorder {
         Ok(self.push(op, Args::new(), shape, at))
     }
 
+    pub(crate) fn symmetric_symbol(&mut self, name: &str, n: usize, at: At) -> Result<NodeId, usize> {
+        let id = self.symbol(name, Shape::new(n, n), at)?;
+        let node = &mut self.graph.nodes[id.index()];
+        node.structure = node.structure.max(Structure::Symmetric);
+        Ok(id)
+    }
+
     pub(crate) fn leaf(&mut self, op: Op, shape: Shape, at: At) -> Result<NodeId, usize> {
         self.check_size(op, &[], shape, at)?;
         let op = match op {

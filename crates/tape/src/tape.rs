@@ -96,6 +96,21 @@ impl Tape {
         self.wrap(id)
     }
 
+    /// A fresh perturbation that is symmetric: one of a symmetric matrix.
+    ///
+    /// ```
+    /// use pullback_tape::Tape;
+    /// let tape = Tape::new();
+    /// let e = tape.symmetric_symbol("ε", 3);
+    /// assert!(e.t().same(e));
+    /// ```
+    #[track_caller]
+    pub fn symmetric_symbol(&self, name: &str, n: usize) -> Var<'_> {
+        let at = self.location(Location::caller());
+        let id = self.recorder.borrow_mut().symmetric_symbol(name, n, at);
+        self.wrap(id)
+    }
+
     /// A 1×1 literal.
     #[track_caller]
     pub fn scalar(&self, value: f64) -> Var<'_> {

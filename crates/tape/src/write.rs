@@ -178,6 +178,9 @@ pub(crate) fn number(c: f64, style: Style) -> String {
     if let Some(name) = constant(size, style) {
         return format!("{sign}{name}");
     }
+    if let Some(root) = root(size, style) {
+        return format!("{sign}{root}");
+    }
     let exponential = format!("{size:e}");
     let text = if plain.len() <= 8.max(exponential.len()) { plain } else { exponential };
     match (text.split_once('e'), style) {
@@ -209,6 +212,17 @@ fn constant(size: f64, style: Style) -> Option<&'static str> {
     Some(if style == Style::Latex { latex } else { unicode })
 }
 
+/// The root of an integer, or one over it: `√3`, `1/√3`.
+fn root(size: f64, style: Style) -> Option<String> {
+    let close = |value: f64| (size - value).abs() <= f64::EPSILON * value;
+    let whole = |square: f64| Some(square.round()).filter(|n| (2.0..1e4).contains(n));
+    if let Some(n) = whole(size * size).filter(|n| n.sqrt().fract() != 0.0 && close(n.sqrt())) {
+        return Some(if style == Style::Latex { format!("\\sqrt{{{n}}}") } else { format!("√{n}") });
+    }
+    let n = whole(1.0 / (size * size)).filter(|n| n.sqrt().fract() != 0.0 && close(1.0 / n.sqrt()))?;
+    Some(if style == Style::Latex { format!("\\tfrac{{1}}{{\\sqrt{{{n}}}}}") } else { format!("1/√{n}") })
+}
+
 /// Superscript digits.
 pub(crate) fn digits(text: &str) -> String {
     let raise = |c: char| match c {
@@ -232,6 +246,8 @@ fn superscript(exponent: Exponent, style: Style) -> String {
                 format!("{entry}{}", digits(&p.to_string()))
             }
             Style::Unicode if fraction.contains('/') => format!("{entry}^({fraction})"),
+            Style::Unicode if fraction.contains('½') => format!("{entry}^{fraction}"),
+            Style::Unicode if p < 0.0 => format!("{entry}^−{}", -p),
             Style::Unicode => format!("{entry}^{p}"),
         }
     };

@@ -15,7 +15,7 @@ fn factors_print_by_their_names() {
     let (l, d) = k.ldl();
     let beside = |op| tape.apply(Op::Spectral(op), &[sigma, s]);
     let cases = [
-        (u * sigma.exp().diag() * v.t(), "U(A) Diag(exp(sv(A))) V(A)ᵀ"),
+        (u * sigma.exp().diag() * v.t(), "svd.U(A) Diag(exp(sv(A))) svd.V(A)ᵀ"),
         (a.nuclear_norm(), "sum(abs(sv(A)))"),
         (a.schatten_norm(2.0), "‖A‖"),
         (q * r, "Q(A) R(A)"),

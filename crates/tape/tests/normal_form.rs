@@ -360,6 +360,14 @@ fn formulas_are_written_as_by_a_person() {
         ("adj(S)", |on| on.S().adjugate()),
         ("s S + T S", |on| on.s() * on.S() + on.T() * on.S()),
         ("(s + t) S", |on| on.s() * on.S() + on.t() * on.S()),
+        // A number stays away from a matrix, but both may stand behind a common number.
+        ("s (T S + S)", |on| on.s() * on.T() * on.S() + on.s() * on.S()),
+        ("s T S + t S", |on| on.s() * on.T() * on.S() + on.t() * on.S()),
+        ("s (t T S + S)", |on| on.s() * on.t() * on.T() * on.S() + on.s() * on.S()),
+        ("(s T + S) X", |on| on.s() * on.T() * on.X() + on.S() * on.X()),
+        ("A∘^−½ + B∘^−1.5 + A∘^(−1/3)", |on| {
+            on.A().powf(-0.5) + on.B().powf(-1.5) + on.A().powf(-1.0 / 3.0)
+        }),
         ("adj(S)ᵀ X", |on| on.S().adjugate().t() * on.X()),
         ("sign(det(S))", |on| on.S().det_sign()),
         ("log |det S|", |on| on.S().log_det()),
@@ -387,6 +395,21 @@ fn formulas_are_written_as_by_a_person() {
         ("tanh(S tanh(T x))", |on| (on.S() * (on.T() * on.x()).tanh()).tanh()),
         ("L(A)", |on| on.0.function("L", on.A())),
     ]);
+}
+
+/// What prints alike is one term, but not what is shortened.
+#[test]
+fn equal_terms_are_put_together() {
+    let tape = Tape::new();
+    let (a, b) = (tape.symmetric("A", 6), tape.symmetric("B", 6));
+    let (x, y) = (tape.input("X", (6, 6)), tape.input("Y", (6, 6)));
+    assert_eq!((a * b + (b * a).t()).to_string(), "2 A B");
+    assert_eq!((x + (a * b + (b * a).t())).to_string(), "X + 2 A B");
+    assert_eq!((x + (a * b - (b * a).t())).to_string(), "X + (A − A) B");
+    assert_eq!((a * x + (x + a * x)).to_string(), "2 A X + X");
+    let (some, others) = (x.select_rows(&[0, 1, 2, 5, 4]), x.select_rows(&[0, 1, 2, 5, 3]));
+    assert_eq!((some + others).to_string(), "(I[0, 1, 2, 5, …] + I[0, 1, 2, 5, …]) X");
+    assert_eq!((x + y).summary(), "X + Y");
 }
 
 #[test]
@@ -1058,6 +1081,8 @@ fn numbers_that_derivatives_bring_along_have_names() {
         (-c, "−2/√π X", "-\\tfrac{2}{\\sqrt{\\pi}} X"),
         (1.0 / std::f64::consts::LN_2, "1/ln 2 X", "\\tfrac{1}{\\ln 2} X"),
         ((2.0 / std::f64::consts::PI).sqrt(), "√(2/π) X", "\\sqrt{2/\\pi} X"),
+        (3f64.sqrt(), "√3 X", "\\sqrt{3} X"),
+        (-1.0 / 7f64.sqrt(), "−1/√7 X", "-\\tfrac{1}{\\sqrt{7}} X"),
         (0.7 * c, "0.7898654169668587 X", "0.7898654169668587 X"),
     ] {
         assert_eq!((factor * x).to_string(), unicode);

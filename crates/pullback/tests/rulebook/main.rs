@@ -4,7 +4,10 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+mod derivations;
 mod entries;
+#[path = "../printed/mod.rs"]
+mod printed;
 
 use entries::{Entry, SUBJECTS};
 use pullback::prelude::*;

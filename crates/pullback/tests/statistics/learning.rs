@@ -221,7 +221,7 @@ fn log_partition() {
     let (t, theta) = (tape.input("T", (d, outcomes)), tape.input("θ", (d, 1)));
     let along = tape.input("v", (d, 1));
     let loss = (t.t() * theta).log_sum_exp();
-    assert_eq!(printed(loss, &[theta]), ["T softmax(Tᵀ θ)"]);
+    assert_eq!(formulas(loss, &[theta]), ["T softmax(Tᵀ θ)"]);
     let given = Given::from([("T", random(d, outcomes, 1)), ("θ", random(d, 1, 2)), ("v", random(d, 1, 3))]);
     let t_ = &given["T"];
     let e = map(&(t_.transpose() * &given["θ"]), f64::exp);
@@ -244,7 +244,7 @@ fn softmax_regression() {
     let (w, x) = (tape.input("W", (classes, d)), tape.input("X", (d, samples)));
     let y = tape.input("Y", (classes, samples));
     let loss = losses::cross_entropy(w * x, y);
-    assert_eq!(printed(loss, &[w]), ["1/8 (softmax(W X) − Y) Xᵀ"]);
+    assert_eq!(formulas(loss, &[w]), ["1/8 (softmax(W X) − Y) Xᵀ"]);
     let label = Mat::from_fn(classes, samples, |i, j| f64::from(u8::from(i == (2 * j + 1) % classes)));
     let given = Given::from([("W", random(classes, d, 1)), ("X", random(d, samples, 2)), ("Y", label)]);
     let z = &given["W"] * &given["X"];
@@ -277,7 +277,7 @@ fn hyperparameter_of_ridge_regression() {
     let (x_, z_) = (&given["X"], &given["Z"]);
     let h = inv(&(x_.transpose() * x_ + 0.6 * eye(p)));
     let beta = &h * x_.transpose() * &given["y"];
-    assert_eq!(printed(loss, &[y]), ["X (Xᵀ X + λ I)⁻¹ Zᵀ (Z (Xᵀ X + λ I)⁻¹ Xᵀ y − z)"]);
+    assert_eq!(formulas(loss, &[y]), ["X (Xᵀ X + λ I)⁻¹ Zᵀ (Z (Xᵀ X + λ I)⁻¹ Xᵀ y − z)"]);
     let residual = z_ * &beta - &given["z"];
     let pulled = &h * z_.transpose() * &residual;
     judge(

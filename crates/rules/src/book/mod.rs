@@ -17,6 +17,7 @@ mod entangled;
 mod equations;
 mod factors;
 mod functions;
+pub(crate) mod names;
 mod opaque;
 mod reductions;
 mod solves;
