@@ -22,8 +22,9 @@
 //!   Hessian has the eigenvalues 0 (along which W stays as it is), 1/2, 3/2 and 2: a minimum that is not global. For the squared
 //!   loss the same point is a strict saddle with an eigenvalue −1/2 (all minima of that are global, bottleneck or not: Baldi and
 //!   Hornik, 1989; Kawaguchi, 2016).
-//! - **A loss with kinks.** `|W_2 W_1 − Y|₁ / 2` with 2×2 matrices and `Y = e_2 e_1ᵀ`, at `W_2 = e_1 e_1ᵀ`, `W_1 = e_2 e_2ᵀ`.
-//!   Near it, with `A = W_2 W_1`, `W_2 = (1+α, p; q, a)` and `W_1 = (b, r; s, 1+β)`,
+//! - **A loss with kinks.** The paper shows that convex losses that are Lipschitz, but not differentiable, can have minima that are
+//!   not global. The one here is worked out for this example: `|W_2 W_1 − Y|₁ / 2` with 2×2 matrices and `Y = e_2 e_1ᵀ`, at
+//!   `W_2 = e_1 e_1ᵀ`, `W_1 = e_2 e_2ᵀ`. Near it, with `A = W_2 W_1`, `W_2 = (1+α, p; q, a)` and `W_1 = (b, r; s, 1+β)`,
 //!
 //!   ```text
 //!   A_21 = q/(1+α) A_11 + s/(1+β) A_22 − qs/((1+α)(1+β)) A_12,

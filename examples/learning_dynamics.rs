@@ -329,6 +329,7 @@ fn random_modes(table: &mut Table) -> Result<Panel, Failure> {
             in_order += usize::from((0..n).map(|mode| modes.half_time(mode)).is_sorted());
             shown.get_or_insert((modes, u0_alone));
         }
+        // The exponent is argued above; the constant 3 is not, it is what was seen and a little more.
         let what = format!("random start of size {small:.0e}, half-time in 1/2s:");
         table.found(format!("{what} median error, each mode alone"), alone.len(), median(&mut alone));
         let worst = largest(together.iter().copied());
