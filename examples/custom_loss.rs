@@ -8,7 +8,15 @@
 
 use pullback::faer::{Mat, MatRef};
 use pullback::prelude::*;
-use pullback_examples::plot::{self, Curve, Panel, Scale};
+use pullback_examples::cli::{self, Example, Failure};
+use pullback_examples::plot::{self, Curve, Panel};
+use pullback_examples::table::{Table, Within};
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+const EXAMPLE: Example =
+    Example { name: "custom_loss", about: "Three losses of one's own: printed, checked and minimized." };
 
 /// Residuals count as squares where they are small and as distances where they are large: `Σ √(1 + rᵢ²) − 1`.
 fn robust<'t>(x: Var<'t>, y: Var<'t>, w: Var<'t>) -> Var<'t> {
@@ -38,7 +46,12 @@ fn similarities<'t>(x: Var<'t>, y: Var<'t>, a: Var<'t>, b: Var<'t>) -> Var<'t> {
     (10.0 * (u.t() * v)).named("S")
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    EXAMPLE.main(run)
+}
+
+fn run(svg: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut table = Table::default();
     let tape = Tape::new();
 
     // A line of slope 2, with a few points that are far off.
@@ -50,7 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     let data = [("X", at_x.as_ref()), ("y", at_y.as_ref())];
     let (line, robust_curve) =
-        study("robust regression", robust(x, y, w), &[w], &data, &[Mat::zeros(2, 1)], 0.02, 300)?;
+        study(out, "robust regression", robust(x, y, w), &[w], &data, &[Mat::zeros(2, 1)], 0.02, 300)?;
     let (squares, _) =
         descend(losses::squared((x * w).t(), y.t()), &[w], &data, &[Mat::zeros(2, 1)], 0.5, 300)?;
     let slopes = (line[0][(1, 0)], squares[0][(1, 0)]);
@@ -65,8 +78,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wave = Mat::from_fn(50, 1, |i, _| at(i).sin() + 0.2 * 3f64.sqrt() * noise[(i, 0)]);
     let data = [("D", distances.as_ref()), ("t", wave.as_ref())];
     let start = [Mat::zeros(1, 1), Mat::zeros(1, 1)];
-    let (found, likelihood_curve) =
-        study("likelihood of a Gaussian process", likelihood(d, t, l, s), &[l, s], &data, &start, 0.5, 300)?;
+    let (found, likelihood_curve) = study(
+        out,
+        "likelihood of a Gaussian process",
+        likelihood(d, t, l, s),
+        &[l, s],
+        &data,
+        &start,
+        0.5,
+        300,
+    )?;
     let noise = (0.5 * found[1][(0, 0)]).exp();
 
     // Two views of the same five hidden numbers.
@@ -77,30 +98,33 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let data = [("P", p.as_ref()), ("Q", q.as_ref())];
     let start = [check::random(5, 8, 6), check::random(5, 6, 7)];
     let (found, contrastive_curve) =
-        study("contrastive loss", contrastive(x, y, a, b), &[a, b], &data, &start, 1.0, 300)?;
+        study(out, "contrastive loss", contrastive(x, y, a, b), &[a, b], &data, &start, 1.0, 300)?;
     let bound = [data[0], data[1], ("A", found[0].as_ref()), ("B", found[1].as_ref())];
     let similar = evaluate(&[similarities(x, y, a, b)], &bound)?.remove(0);
     let right = (0..60).filter(|&j| (0..60).all(|i| similar[(i, j)] <= similar[(j, j)])).count();
 
-    println!("| | predicted | measured |");
-    println!("|---|---|---|");
-    println!("| slope, by the robust loss | 2 | {:.3} |", slopes.0);
-    println!("| slope, by least squares | off | {:.3} |", slopes.1);
-    println!("| noise of the Gaussian process | 0.2 | {noise:.3} |");
-    println!("| pairs recognized | 60 | {right} |");
-
+    // Five points of forty are off by 8, which counts as 7 each for the robust loss, and as 32 for squares.
+    table.add("slope by the robust loss", 1, 2.0, Within::Absolute(0.2), slopes.0);
+    table.found("slope by least squares", 1, slopes.1);
+    table.add("noise of the Gaussian process", 1, 0.2, Within::Absolute(0.05), noise);
+    table.all("pairs recognized by the contrastive loss", 60, right);
+    table.print(out)?;
+    let panel = |title: &str, history: Vec<f64>| Panel {
+        curves: vec![Curve::new("training", (0..).map(f64::from).zip(history))],
+        ..Panel::new(title, "steps", "loss")
+    };
     let panels = [
         panel("Robust regression", robust_curve),
         panel("Likelihood of a Gaussian process", likelihood_curve),
         panel("Contrastive loss", contrastive_curve),
     ];
-    std::fs::write("custom_loss.svg", plot::svg(&panels))?;
-    println!("\ncustom_loss.svg shows how the losses fell");
-    Ok(())
+    cli::save(&plot::svg(&panels), svg, out)?;
+    table.check()
 }
 
 /// Prints a loss and its gradients, tests these, and minimizes it: the variables in the end, and how it fell.
 fn study(
+    out: &mut dyn Write,
     title: &str,
     loss: Var<'_>,
     wrt: &[Var<'_>],
@@ -108,19 +132,19 @@ fn study(
     start: &[Mat<f64>],
     rate: f64,
     steps: usize,
-) -> Result<(Vec<Mat<f64>>, Vec<f64>), Error> {
-    println!("{title}\n{loss}");
+) -> Result<(Vec<Mat<f64>>, Vec<f64>), Failure> {
+    writeln!(out, "{title}\n{loss}")?;
     for (x, gradient) in wrt.iter().zip(gradient(loss, wrt)?) {
-        println!("∇{x} = {gradient}");
+        writeln!(out, "∇{x} = {gradient}")?;
     }
     let names: Vec<String> = wrt.iter().map(|x| x.to_string()).collect();
     let at = names.iter().map(String::as_str).zip(start.iter().map(Mat::as_ref));
     let at: Vec<_> = data.iter().copied().chain(at).collect();
     for report in check::derivatives(loss, wrt, &at)? {
-        println!("{report}");
+        writeln!(out, "{report}")?;
     }
     let (found, history) = descend(loss, wrt, data, start, rate, steps)?;
-    println!("{:.4} fell to {:.4} in {steps} steps\n", history[0], history[steps]);
+    writeln!(out, "{:.4} fell to {:.4} in {steps} steps\n", history[0], history[steps])?;
     Ok((found, history))
 }
 
@@ -159,14 +183,4 @@ fn descend(
         }
     }
     Ok((at, history))
-}
-
-fn panel(title: &str, history: Vec<f64>) -> Panel {
-    Panel {
-        title: title.into(),
-        x_label: "steps".into(),
-        y_label: "loss".into(),
-        y_scale: Scale::Linear,
-        curves: vec![Curve::new("training", (0..).map(f64::from).zip(history))],
-    }
 }

@@ -11,8 +11,18 @@ use pullback::custom::{Argument, At, CustomOp, Operation};
 use pullback::faer::dyn_stack::{MemStack, StackReq};
 use pullback::faer::{Mat, MatMut, MatRef};
 use pullback::prelude::*;
+use pullback_examples::cli::{self, Example, Failure};
 use pullback_examples::plot::{self, Curve, Panel, Scale};
+use pullback_examples::table::{Table, Within};
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
 use std::time::Instant;
+
+const EXAMPLE: Example = Example {
+    name: "custom_op",
+    about: "An operation of one's own, checked, differentiated, and used to smooth a signal.",
+};
 
 struct Smooth;
 
@@ -93,12 +103,16 @@ fn dense<'t>(w: Var<'t>, b: Var<'t>) -> Var<'t> {
     (tape.identity(n) + rows.t() * w.diag() * rows).solve(b)
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    EXAMPLE.main(run)
+}
+
+fn run(svg: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let smooth = Operation::new(Smooth);
 
     // Does it keep its promises? The report reads like a lab notebook.
     let (weights, numbers) = (Mat::full(5, 1, 0.7), check::random::<f64>(6, 1, 1));
-    println!("{}", check::operation(&smooth, &[weights.as_ref(), numbers.as_ref()])?);
+    writeln!(out, "{}", check::operation(&smooth, &[weights.as_ref(), numbers.as_ref()])?)?;
 
     // Three steps, seen through noise, and another look at the same steps to learn from.
     let n = 200;
@@ -107,7 +121,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Weights are positive, and alike where nothing speaks against it.
     let w = v.exp();
     let objective = 0.5 * (smooth.apply([w, b]) - c).norm_squared() + 0.02 * differences(v).square().sum();
-    println!("{objective}\n∇v = {}\n", gradient(objective, &[v])?[0]);
+    writeln!(out, "{objective}\n∇v = {}\n", gradient(objective, &[v])?[0])?;
 
     let steps = |i: usize| [0.0, 2.0, -1.0][3 * i / n];
     let look = |seed| {
@@ -117,12 +131,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (at_b, at_c) = (look(1), look(2));
     let mut at_v = Mat::full(n - 1, 1, 1.0);
     let mut program = compile::<f64>(objective, &[v])?;
-    let mut history = Vec::new();
     let mut velocity = Mat::<f64>::zeros(n - 1, 1);
     for _ in 0..=600 {
-        let run = program.run(&[("v", at_v.as_ref()), ("b", at_b.as_ref()), ("c", at_c.as_ref())])?;
-        history.push(run.scalar(0).unwrap_or(f64::NAN));
-        let [_, slope] = run.matrices()?;
+        let at = [("v", at_v.as_ref()), ("b", at_b.as_ref()), ("c", at_c.as_ref())];
+        let [_, slope] = program.run(&at)?.matrices()?;
         velocity = &velocity * pullback::faer::Scale(0.9) - slope * pullback::faer::Scale(0.05);
         at_v += &velocity;
     }
@@ -145,48 +157,35 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let smoothed = evaluate(&[smooth.apply([w, b])], &bound[..2])?.remove(0);
     let mut smallest: Vec<usize> = (0..n - 1).collect();
     smallest.sort_by(|&i, &j| at_v[(i, 0)].total_cmp(&at_v[(j, 0)]));
-    println!("| | predicted | measured |");
-    println!("|---|---|---|");
-    println!("| gradient, from that of a dense solve | rounding | {:.1e} |", error);
-    println!("| the two smallest weights, after entries | 66, 133 | {:?} |", {
-        let mut edges = [smallest[0], smallest[1]];
-        edges.sort_unstable();
-        edges
-    });
-    println!("| time, over that of a dense solve | below 1 | {:.3} |", fast / slow);
+    let mut edges = [smallest[0], smallest[1]];
+    edges.sort_unstable();
+    let mut table = Table::default();
+    table.add("gradient: error relative to that of a dense solve", 1, 1e-11, Within::AtMost, error);
+    table.add("the two smallest weights: after entry", 1, 66.0, Within::Exact, edges[0] as f64);
+    table.add("the two smallest weights: and after entry", 1, 133.0, Within::Exact, edges[1] as f64);
+    table.add("time, over that of a dense solve", 20, 1.0, Within::AtMost, fast / slow);
+    table.print(out)?;
 
     let points =
         |m: &Mat<f64>| -> Vec<(f64, f64)> { (0..m.nrows()).map(|i| (i as f64, m[(i, 0)])).collect() };
-    let panel = |title: &str, y_label: &str, curves| Panel {
-        title: title.into(),
-        x_label: "position".into(),
-        y_label: y_label.into(),
-        y_scale: Scale::Linear,
-        curves,
-    };
     let panels = [
-        panel(
-            "A signal, smoothed without losing its edges",
-            "value",
-            vec![
-                Curve::reference("as seen", points(&at_b)),
+        Panel {
+            curves: vec![
+                Curve::scatter("as seen", points(&at_b)),
                 Curve::new("smoothed", points(&smoothed)),
-                Curve::new("true", (0..n).map(|i| (i as f64, steps(i)))),
+                Curve::reference("true", (0..n).map(|i| (i as f64, steps(i)))),
             ],
-        ),
+            ..Panel::new("A signal, smoothed without losing its edges", "position", "value")
+        },
         Panel {
             y_scale: Scale::Log,
-            ..panel(
-                "What was learned",
-                "weight",
-                vec![Curve::new(
-                    "between neighbours",
-                    (0..n - 1).map(|i| (i as f64 + 0.5, at_v[(i, 0)].exp())),
-                )],
-            )
+            curves: vec![Curve::new(
+                "between neighbours",
+                (0..n - 1).map(|i| (i as f64 + 0.5, at_v[(i, 0)].exp())),
+            )],
+            ..Panel::new("What was learned", "position", "weight")
         },
     ];
-    std::fs::write("custom_op.svg", plot::svg(&panels))?;
-    println!("\ncustom_op.svg shows the signal and the weights");
-    Ok(())
+    cli::save(&plot::svg(&panels), svg, out)?;
+    table.check()
 }
