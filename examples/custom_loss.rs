@@ -8,7 +8,7 @@
 
 use pullback::faer::{Mat, MatRef};
 use pullback::prelude::*;
-use pullback_examples::plot::{self, Curve, Panel, Scale};
+use pullback_examples::plot::{self, Curve, Panel};
 
 /// Residuals count as squares where they are small and as distances where they are large: `Σ √(1 + rᵢ²) − 1`.
 fn robust<'t>(x: Var<'t>, y: Var<'t>, w: Var<'t>) -> Var<'t> {
@@ -162,11 +162,6 @@ fn descend(
 }
 
 fn panel(title: &str, history: Vec<f64>) -> Panel {
-    Panel {
-        title: title.into(),
-        x_label: "steps".into(),
-        y_label: "loss".into(),
-        y_scale: Scale::Linear,
-        curves: vec![Curve::new("training", (0..).map(f64::from).zip(history))],
-    }
+    let curves = vec![Curve::new("training", (0..).map(f64::from).zip(history))];
+    Panel { curves, ..Panel::new(title, "steps", "loss") }
 }

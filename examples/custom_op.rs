@@ -157,13 +157,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let points =
         |m: &Mat<f64>| -> Vec<(f64, f64)> { (0..m.nrows()).map(|i| (i as f64, m[(i, 0)])).collect() };
-    let panel = |title: &str, y_label: &str, curves| Panel {
-        title: title.into(),
-        x_label: "position".into(),
-        y_label: y_label.into(),
-        y_scale: Scale::Linear,
-        curves,
-    };
+    let panel =
+        |title: &str, y_label: &str, curves| Panel { curves, ..Panel::new(title, "position", y_label) };
     let panels = [
         panel(
             "A signal, smoothed without losing its edges",

@@ -328,21 +328,24 @@ fn panels<T: Scalar>(history: &[Moment], layers: &[Layer<T>], options: &Options)
     let limit = Curve::reference("tolerance before learning", limit);
     [
         Panel {
-            title: format!("A linear network of depth {} learns to read digits", options.depth),
-            x_label: "steps".into(),
-            y_label: format!("{} loss", options.loss.name()),
-            y_scale: Scale::Linear,
             curves: vec![
                 scored("training", |moment| &moment.train),
                 scored("held out", |moment| &moment.held_out),
             ],
+            ..Panel::new(
+                format!("A linear network of depth {} learns to read digits", options.depth),
+                "steps",
+                format!("{} loss", options.loss.name()),
+            )
         },
         Panel {
-            title: "Derived gradients against the closed form".into(),
-            x_label: "steps".into(),
-            y_label: "relative error (Frobenius norm)".into(),
             y_scale: Scale::Log,
             curves: layered.chain([limit]).collect(),
+            ..Panel::new(
+                "Derived gradients against the closed form",
+                "steps",
+                "relative error (Frobenius norm)",
+            )
         },
     ]
 }

@@ -1,4 +1,4 @@
-//! Line plots as SVG text: panels side by side, each with axes, ticks and a legend.
+//! Plots as SVG text: panels in a grid, each with axes, ticks and a legend, for lines, points and heights.
 
 /// How values are spread over an axis.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -9,27 +9,66 @@ pub enum Scale {
     Log,
 }
 
-/// A line through points, which may be a single one.
+/// How a curve is drawn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Style {
+    /// A line through the points, which may be a single one.
+    Line,
+    /// A dashed grey line: something to compare with, rather than data.
+    Reference,
+    /// The points, and nothing between them.
+    Points,
+}
+
+/// Points that belong together.
 #[derive(Clone, Debug)]
 pub struct Curve {
-    /// Its entry in the legend.
+    /// Its entry in the legend; it has none if this is empty.
     pub label: String,
     /// Pairs of x and y, in order. Those that are not finite are left out.
     pub points: Vec<(f64, f64)>,
-    /// Whether it is something to compare with, drawn dashed and grey, rather than data.
-    pub reference: bool,
+    /// How it is drawn.
+    pub style: Style,
+    /// Which of the colours it has, if not the next.
+    pub colour: Option<usize>,
 }
 
 impl Curve {
     /// A line of data.
     pub fn new(label: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        Curve { label: label.into(), points: points.into_iter().collect(), reference: false }
+        let points = points.into_iter().collect();
+        Curve { label: label.into(), points, style: Style::Line, colour: None }
     }
 
     /// A line to compare data with.
     pub fn reference(label: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        Curve { reference: true, ..Curve::new(label, points) }
+        Curve { style: Style::Reference, ..Curve::new(label, points) }
     }
+
+    /// Data that no line joins.
+    pub fn scatter(label: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        Curve { style: Style::Points, ..Curve::new(label, points) }
+    }
+
+    /// The same in one of the colours, counted from 0: curves of one kind share theirs.
+    pub fn coloured(self, colour: usize) -> Self {
+        Curve { colour: Some(colour), ..self }
+    }
+}
+
+/// A function of x and y on a grid, drawn as bands of colour below the curves. The axes begin and end where it does.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Where x begins and ends.
+    pub x: (f64, f64),
+    /// Where y begins and ends.
+    pub y: (f64, f64),
+    /// The values in the middle of each cell, by rows from the lowest y, each from the lowest x.
+    pub rows: Vec<Vec<f64>>,
+    /// What is between two neighbours has one colour; increasing.
+    pub levels: Vec<f64>,
+    /// What the colours are, in the legend.
+    pub label: String,
 }
 
 /// One plot.
@@ -41,10 +80,43 @@ pub struct Panel {
     pub x_label: String,
     /// What y is.
     pub y_label: String,
-    /// How y is spread; x is spread evenly.
+    /// How x is spread.
+    pub x_scale: Scale,
+    /// How y is spread.
     pub y_scale: Scale,
+    /// What is drawn below the curves.
+    pub field: Option<Field>,
     /// What is drawn.
     pub curves: Vec<Curve>,
+}
+
+impl Panel {
+    /// A panel with linear axes and nothing in it yet.
+    pub fn new(title: impl Into<String>, x_label: impl Into<String>, y_label: impl Into<String>) -> Self {
+        Panel {
+            title: title.into(),
+            x_label: x_label.into(),
+            y_label: y_label.into(),
+            x_scale: Scale::Linear,
+            y_scale: Scale::Linear,
+            field: None,
+            curves: Vec::new(),
+        }
+    }
+}
+
+/// The slope of the line through `(ln x, ln y)` by least squares: the exponent of a power law.
+///
+/// ```
+/// let points = [1.0, 2.0, 4.0].map(|x: f64| (x, 3.0 * x.powf(1.5)));
+/// assert!((pullback_examples::plot::slope(&points) - 1.5).abs() < 1e-14);
+/// ```
+pub fn slope(points: &[(f64, f64)]) -> f64 {
+    let n = points.len() as f64;
+    let logs = || points.iter().map(|(x, y)| (x.ln(), y.ln()));
+    let mean = |of: &dyn Fn((f64, f64)) -> f64| logs().map(of).sum::<f64>() / n;
+    let (x, y) = (mean(&|p| p.0), mean(&|p| p.1));
+    mean(&|p| (p.0 - x) * (p.1 - y)) / mean(&|p| (p.0 - x) * (p.0 - x))
 }
 
 /// The size of a panel without its legend.
@@ -59,69 +131,94 @@ const ROW: f64 = 18.0;
 /// Colours that the colour-blind can tell apart (Okabe and Ito, 2008), in turn.
 const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#332288"];
 const GREY: &str = "#777";
+/// The colours of a field, from the lowest band to the highest: red, green and blue.
+const RAMP: [[f64; 3]; 5] = [
+    [12.0, 44.0, 110.0],
+    [34.0, 94.0, 168.0],
+    [65.0, 160.0, 196.0],
+    [160.0, 217.0, 190.0],
+    [252.0, 252.0, 224.0],
+];
+/// The width of a band in the legend of a field.
+const SWATCH: f64 = 12.0;
 
 /// A picture of the panels, side by side.
 pub fn svg(panels: &[Panel]) -> String {
-    // Frames stand in line, whatever the length of their legends.
-    let rows = panels.iter().map(|panel| legend(panel).1).max().unwrap_or(0) as f64;
-    let (width, height) = (SIZE.0 * panels.len() as f64, SIZE.1 + rows * ROW);
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {width} {height}\" font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
-    );
-    for (k, panel) in (0u32..).zip(panels) {
-        svg += &format!("<g transform=\"translate({} 0)\">\n", f64::from(k) * SIZE.0);
-        draw(panel, ENDS.0 + rows * ROW, height, &mut svg);
-        svg += "</g>\n";
+    grid(panels, panels.len())
+}
+
+/// A picture of the panels, in rows of so many.
+pub fn grid(panels: &[Panel], columns: usize) -> String {
+    let columns = columns.clamp(1, panels.len().max(1));
+    // Frames in a row stand in line, whatever the length of their legends.
+    let legends = |row: &[Panel]| row.iter().map(|panel| legend(panel).1).max().unwrap_or(0) as f64 * ROW;
+    let (mut body, mut y) = (String::new(), 0.0);
+    for row in panels.chunks(columns) {
+        let height = SIZE.1 + legends(row);
+        for (k, panel) in (0u32..).zip(row) {
+            body += &format!("<g transform=\"translate({} {y})\">\n", f64::from(k) * SIZE.0);
+            draw(panel, ENDS.0 + legends(row), height, &mut body);
+            body += "</g>\n";
+        }
+        y += height;
     }
-    svg + "</svg>\n"
+    let width = SIZE.0 * columns as f64;
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{y}\" \
+         viewBox=\"0 0 {width} {y}\" font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{body}</svg>\n"
+    )
 }
 
 fn draw(panel: &Panel, top: f64, height: f64, svg: &mut String) {
     let (left, right, bottom) = (SIDES.0, SIZE.0 - SIDES.1, height - ENDS.1);
     let points = || panel.curves.iter().flat_map(|curve| &curve.points);
-    let x_axis = Axis::new(Scale::Linear, points().map(|&(x, _)| x));
-    let y_axis = Axis::new(panel.y_scale, points().map(|&(_, y)| y));
+    let x_axis = match &panel.field {
+        Some(field) => Axis::between(field.x),
+        None => Axis::new(panel.x_scale, points().map(|&(x, _)| x)),
+    };
+    let y_axis = match &panel.field {
+        Some(field) => Axis::between(field.y),
+        None => Axis::new(panel.y_scale, points().map(|&(_, y)| y)),
+    };
     let x_at = |x: f64| left + (right - left) * x_axis.place(x);
     let y_at = |y: f64| bottom + (top - bottom) * y_axis.place(y);
     let middle = (left + right) / 2.0;
 
-    let mut text = |x: f64, y: f64, style: &str, what: &str| {
-        *svg += &format!("<text x=\"{x:.1}\" y=\"{y:.1}\" {style}>{}</text>\n", escaped(what));
-    };
-    text(left, 26.0, "font-size=\"15\" font-weight=\"bold\"", &panel.title);
-    text(middle, height - 16.0, "text-anchor=\"middle\"", &panel.x_label);
+    text(svg, (left, 26.0), "font-size=\"15\" font-weight=\"bold\"", &panel.title);
+    text(svg, (middle, height - 16.0), "text-anchor=\"middle\"", &panel.x_label);
     let side = (top + bottom) / 2.0;
-    text(18.0, side, &format!("text-anchor=\"middle\" transform=\"rotate(-90 18 {side})\""), &panel.y_label);
+    let turned = format!("text-anchor=\"middle\" transform=\"rotate(-90 18 {side})\"");
+    text(svg, (18.0, side), &turned, &panel.y_label);
     for (x, label) in &x_axis.ticks {
-        text(x_at(*x), bottom + 18.0, "text-anchor=\"middle\"", label);
+        text(svg, (x_at(*x), bottom + 18.0), "text-anchor=\"middle\"", label);
     }
     for (y, label) in &y_axis.ticks {
-        text(left - 8.0, y_at(*y) + 4.0, "text-anchor=\"end\"", label);
+        text(svg, (left - 8.0, y_at(*y) + 4.0), "text-anchor=\"end\"", label);
     }
 
-    for (x, _) in &x_axis.ticks {
-        *svg += &segment((x_at(*x), top), (x_at(*x), bottom), "#e6e6e6");
+    for (x, colour) in x_axis.lines() {
+        *svg += &segment((x_at(x), top), (x_at(x), bottom), colour);
     }
-    for (y, _) in &y_axis.ticks {
-        *svg += &segment((left, y_at(*y)), (right, y_at(*y)), "#e6e6e6");
+    for (y, colour) in y_axis.lines() {
+        *svg += &segment((left, y_at(y)), (right, y_at(y)), colour);
     }
     let (entries, _) = legend(panel);
-    for ((curve, pen), (x, row)) in panel.curves.iter().zip(pens(panel)).zip(entries) {
+    if let Some(field) = &panel.field {
+        draw_field(field, (left, top), (right, bottom), svg);
+        draw_field_legend(field, svg);
+    }
+    for ((curve, colour), entry) in panel.curves.iter().zip(colours(panel)).zip(entries) {
         let finite = curve.points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
         let places: Vec<(f64, f64)> = finite.map(|&(x, y)| (x_at(x), y_at(y))).collect();
-        if let [(x, y)] = places[..] {
-            // A line through one point is invisible.
-            *svg +=
-                &format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" {}/>\n", pen.replace("none", "white"));
-        } else {
-            let path: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-            *svg += &format!("<polyline points=\"{}\" {pen}/>\n", path.join(" "));
+        draw_points(&places, curve.style, colour, svg);
+        if let Some((x, row)) = entry {
+            let y = ENDS.0 + ROW * row as f64;
+            let sample =
+                if curve.style == Style::Points { &[(x + 10.0, y)][..] } else { &[(x, y), (x + 20.0, y)] };
+            draw_points(sample, curve.style, colour, svg);
+            text(svg, (x + 26.0, y + 4.0), "", &curve.label);
         }
-        let y = ENDS.0 + ROW * row as f64;
-        *svg += &format!("<polyline points=\"{x},{y} {},{y}\" {pen}/>\n", x + 20.0);
-        *svg += &format!("<text x=\"{}\" y=\"{}\">{}</text>\n", x + 26.0, y + 4.0, escaped(&curve.label));
     }
     *svg += &format!(
         "<rect x=\"{left}\" y=\"{top}\" width=\"{}\" height=\"{}\" fill=\"none\" stroke=\"{GREY}\"/>\n",
@@ -130,31 +227,109 @@ fn draw(panel: &Panel, top: f64, height: f64, svg: &mut String) {
     );
 }
 
+fn text(svg: &mut String, (x, y): (f64, f64), style: &str, what: &str) {
+    *svg += &format!("<text x=\"{x:.1}\" y=\"{y:.1}\" {style}>{}</text>\n", escaped(what));
+}
+
+fn draw_points(places: &[(f64, f64)], style: Style, colour: &str, svg: &mut String) {
+    // A line through one point is invisible.
+    if style == Style::Points || places.len() == 1 {
+        for (x, y) in places {
+            *svg += &format!(
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{colour}\" fill-opacity=\"0.7\" \
+                 stroke=\"{colour}\"/>\n"
+            );
+        }
+    } else if !places.is_empty() {
+        let dashes =
+            if style == Style::Reference { "stroke-dasharray=\"6 4\"" } else { "stroke-linejoin=\"round\"" };
+        let path: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+        *svg += &format!(
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.8\" {dashes}/>\n",
+            path.join(" ")
+        );
+    }
+}
+
+/// Which band a value is in, of one more than there are levels.
+fn band(field: &Field, value: f64) -> usize {
+    field.levels.iter().filter(|level| value > **level).count()
+}
+
+/// Between the two nearest of the ramp.
+fn band_colour(field: &Field, band: usize) -> String {
+    let place = (RAMP.len() - 1) as f64 * band as f64 / field.levels.len().max(1) as f64;
+    let below = (place as usize).min(RAMP.len() - 2);
+    let part = place - below as f64;
+    let [r, g, b] = [0, 1, 2].map(|k| ((1.0 - part) * RAMP[below][k] + part * RAMP[below + 1][k]).round());
+    format!("rgb({r},{g},{b})")
+}
+
+/// Cells of one colour that touch in a row are one rectangle.
+fn draw_field(field: &Field, (left, top): (f64, f64), (right, bottom): (f64, f64), svg: &mut String) {
+    let height = (bottom - top) / field.rows.len().max(1) as f64;
+    for (i, row) in field.rows.iter().enumerate() {
+        let width = (right - left) / row.len().max(1) as f64;
+        let bands: Vec<usize> = row.iter().map(|value| band(field, *value)).collect();
+        let mut x = left;
+        for run in bands.chunk_by(|a, b| a == b) {
+            let colour = run.first().map_or_else(String::new, |band| band_colour(field, *band));
+            *svg += &format!(
+                "<rect x=\"{x:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>\n",
+                bottom - height * (i + 1) as f64,
+                // A little more, so that nothing shines through between two.
+                width * run.len() as f64 + 0.3,
+                height + 0.3
+            );
+            x += width * run.len() as f64;
+        }
+    }
+}
+
+/// The bands from the lowest to the highest, in the first row of the legend.
+fn draw_field_legend(field: &Field, svg: &mut String) {
+    for k in 0..=field.levels.len() {
+        *svg += &format!(
+            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{SWATCH}\" height=\"10\" fill=\"{}\" stroke=\"#bbb\"/>\n",
+            SIDES.0 + SWATCH * k as f64,
+            ENDS.0 - 5.0,
+            band_colour(field, k)
+        );
+    }
+    let after = SIDES.0 + SWATCH * (field.levels.len() + 1) as f64 + 8.0;
+    text(svg, (after, ENDS.0 + 4.0), "", &field.label);
+}
+
 /// Where the legend's entries begin, as x and a row, and the number of rows.
-fn legend(panel: &Panel) -> (Vec<(f64, usize)>, usize) {
-    let (mut x, mut row) = (SIDES.0, 0);
+fn legend(panel: &Panel) -> (Vec<Option<(f64, usize)>>, usize) {
+    // A field has the first row for itself.
+    let mut row = usize::from(panel.field.is_some());
+    let (mut x, mut rows) = (SIDES.0, row);
     let mut entries = Vec::new();
     for curve in &panel.curves {
+        if curve.label.is_empty() {
+            entries.push(None);
+            continue;
+        }
         // The width of the text is not known before it is drawn; letters are about so wide.
         let width = 44.0 + 6.2 * curve.label.chars().count() as f64;
         if x > SIDES.0 && x + width > SIZE.0 {
             (x, row) = (SIDES.0, row + 1);
         }
-        entries.push((x, row));
+        entries.push(Some((x, row)));
+        rows = row + 1;
         x += width;
     }
-    (entries, if panel.curves.is_empty() { 0 } else { row + 1 })
+    (entries, rows)
 }
 
-/// The attributes with which each curve is drawn.
-fn pens(panel: &Panel) -> impl Iterator<Item = String> {
-    let mut colours = COLOURS.iter().cycle();
-    panel.curves.iter().map(move |curve| {
-        let (colour, more) = match curve.reference {
-            true => (GREY, "stroke-dasharray=\"6 4\""),
-            false => (*colours.next().unwrap_or(&GREY), "stroke-linejoin=\"round\""),
-        };
-        format!("fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.8\" {more}")
+/// The colour in which each curve is drawn.
+fn colours(panel: &Panel) -> impl Iterator<Item = &'static str> {
+    let mut next = COLOURS.iter().cycle();
+    panel.curves.iter().map(move |curve| match (curve.style, curve.colour) {
+        (_, Some(k)) => COLOURS[k % COLOURS.len()],
+        (Style::Reference, None) => GREY,
+        (_, None) => next.next().copied().unwrap_or(GREY),
     })
 }
 
@@ -182,6 +357,8 @@ impl Axis {
         let (low, high) = drawn
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (value.min(low), value.max(high)));
         let (low, high) = if low <= high { (low, high) } else { (1.0, 1.0) };
+        // What is hardly below zero is not worth an interval: no line is drawn that thin.
+        let low = if scale == Scale::Linear && low < 0.0 && -low < 1e-3 * high { 0.0 } else { low };
         let ticks = match scale {
             Scale::Linear => linear_ticks(low, high),
             Scale::Log => log_ticks(low, high),
@@ -189,6 +366,26 @@ impl Axis {
         let low = ticks.first().map_or(low, |tick| tick.0);
         let high = ticks.last().map_or(high, |tick| tick.0);
         Axis { scale, low, high, ticks }
+    }
+
+    /// A linear axis with these ends, and the ticks that lie between them.
+    fn between((low, high): (f64, f64)) -> Self {
+        let mut ticks = linear_ticks(low, high);
+        let rounding = 1e-9 * (high - low);
+        ticks.retain(|(tick, _)| low - rounding <= *tick && *tick <= high + rounding);
+        Axis { scale: Scale::Linear, low, high, ticks }
+    }
+
+    /// Where lines cross the panel, with their colours: at the ticks, and between few powers of ten at their multiples.
+    fn lines(&self) -> Vec<(f64, &'static str)> {
+        let mut lines = Vec::new();
+        if self.scale == Scale::Log && self.high / self.low < 1.1e4 {
+            let powers = (self.low.log10().floor() as i32)..=(self.high.log10().ceil() as i32);
+            let multiples = powers.flat_map(|k| (2..10).map(move |unit| f64::from(unit) * 10f64.powi(k)));
+            lines.extend(multiples.filter(|x| self.low < *x && *x < self.high).map(|x| (x, "#f3f3f3")));
+        }
+        lines.extend(self.ticks.iter().map(|(tick, _)| (*tick, "#e0e0e0")));
+        lines
     }
 
     /// The place of a value: 0 where the axis begins, 1 where it ends.
@@ -227,7 +424,11 @@ pub fn linear_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
     (first..=last).map(|k| k as f64 * step).map(|tick| (tick, format!("{tick:.decimals$}"))).collect()
 }
 
-/// Ticks at powers of ten, from `low` or below to above `high`, both positive.
+/// A logarithmic axis over less than this has ticks between powers of ten.
+const NEAR: f64 = 60.0;
+
+/// Ticks at powers of ten, from `low` or below to above `high`, both positive; at 1, 2 and 5 times powers of ten, if these
+/// are not far apart.
 ///
 /// ```
 /// let ticks = pullback_examples::plot::log_ticks(2e-3, 0.5);
@@ -235,12 +436,30 @@ pub fn linear_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
 /// assert_eq!(labels, ["10⁻³", "10⁻²", "10⁻¹", "1"]);
 /// ```
 pub fn log_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
+    if 1.5 * low < high && high < NEAR * low {
+        return near_ticks(low, high);
+    }
     let first = (low.log10() + 1e-9).floor() as i32;
     let last = (high.log10() + 1e-9).floor() as i32 + 1;
     let stride = ((last - first + DECADES - 1) / DECADES).max(1);
     let count = (last - first + stride - 1) / stride;
     let exponents = (0..=count).map(|k| first + k * stride);
     exponents.map(|k| (10f64.powi(k), power_of_ten(k))).collect()
+}
+
+fn near_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
+    let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
+    let ticks = || powers.clone().flat_map(|k| [1.0, 2.0, 5.0].map(|unit| (unit, k)));
+    let value = |(unit, k): (f64, i32)| unit * 10f64.powi(k);
+    let first = ticks().map(value).filter(|tick| *tick <= low * (1.0 + 1e-9)).fold(0.0, f64::max);
+    let last = ticks().map(value).filter(|tick| *tick >= high * (1.0 - 1e-9)).fold(f64::INFINITY, f64::min);
+    let label = |(unit, k): (f64, i32)| match k {
+        -3..=3 => format!("{:.*}", (-k).max(0) as usize, unit * 10f64.powi(k)),
+        _ if unit == 1.0 => power_of_ten(k),
+        _ => format!("{unit:.0}·{}", power_of_ten(k)),
+    };
+    let within = ticks().filter(|tick| (first..=last).contains(&value(*tick)));
+    within.map(|tick| (value(tick), label(tick))).collect()
 }
 
 fn power_of_ten(exponent: i32) -> String {
@@ -284,6 +503,10 @@ mod tests {
             (7.0, 7.0, "1 10"),
             (10.0, 10.0, "10 10²"),
             (1e-20, 1.0, "10⁻²⁰ 10⁻¹⁷ 10⁻¹⁴ 10⁻¹¹ 10⁻⁸ 10⁻⁵ 10⁻² 10"),
+            (0.5, 5.0, "0.5 1 2 5"),
+            (0.03, 0.9, "0.02 0.05 0.1 0.2 0.5 1"),
+            (0.7, 12.0, "0.5 1 2 5 10 20"),
+            (2e-5, 6e-5, "2·10⁻⁵ 5·10⁻⁵ 10⁻⁴"),
         ];
         for (low, high, expected) in cases {
             assert_eq!(labels(log_ticks(low, high)), expected, "{low} to {high}");
@@ -307,15 +530,43 @@ mod tests {
     #[test]
     fn a_picture_escapes_its_texts_and_leaves_out_what_is_not_finite() {
         let panel = |points: &[(f64, f64)]| Panel {
-            title: "a < b & c".into(),
-            x_label: String::new(),
-            y_label: String::new(),
-            y_scale: Scale::Linear,
             curves: vec![Curve::new("data", points.to_vec())],
+            ..Panel::new("a < b & c", "", "")
         };
         let svg = svg(&[panel(&[(0.0, 1.0), (1.0, f64::NAN), (2.0, f64::INFINITY), (3.0, 2.0)]), panel(&[])]);
         assert!(svg.contains("a &lt; b &amp; c"));
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         assert_eq!(svg.matches("<g ").count(), svg.matches("</g>").count());
+    }
+
+    #[test]
+    fn only_what_has_a_label_is_in_the_legend() {
+        let curves = |labels: &[&str]| labels.iter().map(|label| Curve::new(*label, [(0.0, 0.0)])).collect();
+        let panel = Panel { curves: curves(&["one", "", "two"]), ..Panel::new("", "", "") };
+        let (entries, rows) = legend(&panel);
+        assert_eq!((entries.iter().filter(|entry| entry.is_some()).count(), rows), (2, 1));
+        assert_eq!(entries[1], None);
+        assert_eq!(legend(&Panel { curves: curves(&[""]), ..panel }).1, 0);
+    }
+
+    #[test]
+    fn a_field_has_bands_and_ends_where_it_ends() {
+        let rows = vec![vec![0.0, 0.0, 5.0], vec![0.5, 2.0, f64::INFINITY]];
+        let field = Field { x: (-0.3, 1.1), y: (0.0, 1.0), rows, levels: vec![0.1, 1.0], label: "z".into() };
+        let bands: Vec<_> = field.rows.iter().flatten().map(|value| band(&field, *value)).collect();
+        assert_eq!(bands, [0, 0, 2, 1, 2, 2]);
+        // Two runs in each row, three entries of the legend, the frame and the background.
+        let svg = svg(&[Panel { field: Some(field), ..Panel::new("", "", "") }]);
+        assert_eq!(svg.matches("<rect ").count(), 4 + 3 + 2);
+        let axis = Axis::between((-0.3, 1.1));
+        assert_eq!((axis.place(-0.3), axis.place(1.1)), (0.0, 1.0));
+        assert_eq!(labels(axis.ticks), "0.0 0.5 1.0");
+    }
+
+    #[test]
+    fn panels_stand_in_rows() {
+        let panels = vec![Panel::new("", "", ""); 5];
+        assert!(grid(&panels, 2).contains("width=\"1120\" height=\"1200\""));
+        assert!(svg(&panels).contains("width=\"2800\" height=\"400\""));
     }
 }

@@ -1,30 +1,14 @@
 //! What `deep_linear` promises on the command line.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod common;
 
-/// The example, which cargo has built next to this test: `target/debug/deps/<test>`,
-/// `target/debug/examples/deep_linear`.
-fn deep_linear() -> Command {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.ancestors().nth(2).unwrap();
-    let example = profile.join("examples").join(format!("deep_linear{}", std::env::consts::EXE_SUFFIX));
-    assert!(example.exists(), "{} is missing: `cargo build --examples` makes it", example.display());
-    Command::new(example)
-}
+use common::{temporary, text};
+use std::process::Output;
 
 fn run(args: &[&str]) -> Output {
-    deep_linear().args(args).output().unwrap()
-}
-
-fn temporary(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
+    common::run("deep_linear", args)
 }
 
 #[test]
