@@ -3,7 +3,9 @@
 //! A [`Problem`] is what argmin minimizes: its parameter is one `Vec` that holds the entries of all variables, in their order,
 //! each column by column, which is a form that all of argmin's solvers know how to compute with. Value and gradient of one
 //! point come from one run of one program: what the last run found is kept, so it does not matter that a solver asks for
-//! them one after the other. For solvers that want a Hessian there is [`HessianAt`], of which only products are computed.
+//! them one after the other. Errors come out of argmin as [`Error`]; only `LBFGS` ends with what it has, and the error's text as
+//! the reason, if a line search comes to a point at which the loss is not defined. Its first step is the gradient itself: a loss
+//! with a large gradient at the start wants to be scaled. For solvers that want a Hessian there is [`HessianAt`], of which only products are computed.
 //!
 //! ```
 //! use argmin::core::{Executor, State};
