@@ -100,7 +100,10 @@ pub struct Problem<'t, T: Scalar> {
     loss: Var<'t>,
     wrt: Vec<Var<'t>>,
     variables: Rc<Variables>,
+    /// What else is bound: first what every run is given, and then constants.
     fixed: Rc<Vec<(String, Mat<T>)>>,
+    /// The number of the former.
+    inputs: usize,
     program: RefCell<Program<T>>,
     last: RefCell<Option<Evaluation<T>>>,
     runs: Cell<usize>,
@@ -171,12 +174,13 @@ impl<'t, T: Scalar> Problem<'t, T> {
         if !constants.is_empty() {
             program.bind(&constants)?;
         }
-        // The Hessian needs the constants, too.
+        // The Hessian is bound to the constants once more.
         let owned = |(name, matrix): &(&str, MatRef<'_, T>)| ((*name).to_owned(), matrix.to_owned());
         Ok(Problem {
             loss,
             wrt: wrt.to_vec(),
             variables: Rc::new(Variables(variables)),
+            inputs: fixed.len(),
             fixed: Rc::new(fixed.iter().chain(&constants).map(owned).collect()),
             program: RefCell::new(program),
             last: RefCell::new(None),
@@ -245,9 +249,8 @@ impl<'t, T: Scalar> Problem<'t, T> {
             return Ok(read(evaluation));
         }
         let mut program = self.program.borrow_mut();
-        let needed: Vec<_> = program.constants().map(|(name, _)| name.to_owned()).collect();
-        let fixed = self.fixed.iter().map(|(name, matrix)| (name.as_str(), matrix.as_ref()));
-        let fixed = fixed.filter(|(name, _)| !needed.iter().any(|constant| constant == name));
+        let fixed = self.fixed.iter().take(self.inputs);
+        let fixed = fixed.map(|(name, matrix)| (name.as_str(), matrix.as_ref()));
         let bound: Vec<_> = self.variables.matrices(point)?.into_iter().chain(fixed).collect();
         let run = program.run(&bound)?;
         self.runs.set(self.runs.get() + 1);
