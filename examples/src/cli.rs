@@ -29,6 +29,12 @@ pub enum Failure {
     /// A gradient, a program or a run of it.
     #[error(transparent)]
     Pullback(#[from] pullback::Error),
+    /// A problem that was given to a solver.
+    #[error(transparent)]
+    Problem(#[from] pullback::argmin::Error),
+    /// A solver.
+    #[error(transparent)]
+    Solver(#[from] argmin::core::Error),
     /// No one to print for.
     #[error("cannot print: {0}")]
     Print(#[from] io::Error),

@@ -1,4 +1,4 @@
-//! Plots as SVG text: panels in a grid, each with axes, ticks and a legend, for lines, points and heights.
+//! Plots as SVG text: panels in a grid, each with axes, ticks and a legend, for lines, points, bands and heights.
 
 /// How values are spread over an axis.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +18,8 @@ pub enum Style {
     Reference,
     /// The points, and nothing between them.
     Points,
+    /// The area that they surround.
+    Band,
 }
 
 /// Points that belong together.
@@ -48,6 +50,17 @@ impl Curve {
     /// Data that no line joins.
     pub fn scatter(label: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         Curve { style: Style::Points, ..Curve::new(label, points) }
+    }
+
+    /// What lies between a lower and an upper edge: triples of x and both.
+    pub fn band(label: impl Into<String>, edges: impl IntoIterator<Item = (f64, f64, f64)>) -> Self {
+        let (mut points, mut upper) = (Vec::new(), Vec::new());
+        for (x, low, high) in edges {
+            points.push((x, low));
+            upper.push((x, high));
+        }
+        points.extend(upper.into_iter().rev());
+        Curve { style: Style::Band, ..Curve::new(label, points) }
     }
 
     /// The same in one of the colours, counted from 0: curves of one kind share theirs.
@@ -214,9 +227,12 @@ fn draw(panel: &Panel, top: f64, height: f64, svg: &mut String) {
         draw_points(&places, curve.style, colour, svg);
         if let Some((x, row)) = entry {
             let y = ENDS.0 + ROW * row as f64;
-            let sample =
-                if curve.style == Style::Points { &[(x + 10.0, y)][..] } else { &[(x, y), (x + 20.0, y)] };
-            draw_points(sample, curve.style, colour, svg);
+            let sample = match curve.style {
+                Style::Points => vec![(x + 10.0, y)],
+                Style::Band => vec![(x, y - 5.0), (x + 20.0, y - 5.0), (x + 20.0, y + 5.0), (x, y + 5.0)],
+                Style::Line | Style::Reference => vec![(x, y), (x + 20.0, y)],
+            };
+            draw_points(&sample, curve.style, colour, svg);
             text(svg, (x + 26.0, y + 4.0), "", &curve.label);
         }
     }
@@ -240,6 +256,10 @@ fn draw_points(places: &[(f64, f64)], style: Style, colour: &str, svg: &mut Stri
                  stroke=\"{colour}\"/>\n"
             );
         }
+    } else if style == Style::Band {
+        let path: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+        *svg +=
+            &format!("<polygon points=\"{}\" fill=\"{colour}\" fill-opacity=\"0.18\"/>\n", path.join(" "));
     } else if !places.is_empty() {
         let dashes =
             if style == Style::Reference { "stroke-dasharray=\"6 4\"" } else { "stroke-linejoin=\"round\"" };
@@ -525,6 +545,14 @@ mod tests {
         assert_eq!((log.place(0.0), log.place(10.0)), (0.0, 1.0));
         let nothing = Axis::new(Scale::Log, std::iter::empty());
         assert!(nothing.place(1.0).is_finite());
+    }
+
+    #[test]
+    fn a_band_goes_along_its_lower_edge_and_back_along_its_upper() {
+        let band = Curve::band("", [(0.0, 1.0, 2.0), (1.0, 3.0, 5.0)]);
+        assert_eq!(band.points, [(0.0, 1.0), (1.0, 3.0), (1.0, 5.0), (0.0, 2.0)]);
+        let picture = svg(&[Panel { curves: vec![band], ..Panel::new("", "", "") }]);
+        assert_eq!((picture.matches("<polygon ").count(), picture.matches("<polyline ").count()), (1, 0));
     }
 
     #[test]

@@ -94,14 +94,18 @@ pub fn value_and_gradients<T: Scalar>(
     Ok((run.scalar(0).unwrap_or_default(), gradients))
 }
 
+/// Whether an input is to be bound before the first run.
+pub(crate) fn is_constant<T: Scalar>(program: &Program<T>, name: &str) -> bool {
+    program.constants().any(|(constant, _)| constant == name)
+}
+
 /// Binds the constants among some matrices, and runs on the others.
 pub(crate) fn run_once<'p, T: Scalar>(
     program: &'p mut Program<T>,
     inputs: &[(&str, MatRef<'_, T>)],
 ) -> Result<Outputs<'p, T>, Error> {
-    let is_constant = |name: &str| program.constants().any(|(constant, _)| constant == name);
     let (constants, others): (Vec<_>, Vec<_>) =
-        inputs.iter().copied().partition(|(name, _)| is_constant(name));
+        inputs.iter().copied().partition(|(name, _)| is_constant(program, name));
     if !constants.is_empty() {
         program.bind(&constants)?;
     }

@@ -36,7 +36,20 @@
 //!
 //! [`pullback_tape`] records *what* is computed, [`pullback_rules`] knows *how it varies*, [`pullback_engine`]
 //! knows *how it runs*; this one joins them and adds [`losses`], [`check`] and one-call evaluation.
+//!
+//! # Features
+//!
+//! All are off by default.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `rayon` | programs that divide their work among threads: `Parallelism::Threads` |
+//! | `argmin` | losses as problems for the solvers of argmin: module `argmin` |
+//! | `nalgebra`, `ndarray` | their matrices as inputs and outputs, without a copy: modules `nalgebra`, `ndarray` |
+//! | `serde` | named parameters that can be written to files and read again: module `parameters` |
 
+#[cfg(feature = "argmin")]
+pub mod argmin;
 pub mod check;
 pub mod curvature;
 pub mod custom;
@@ -45,6 +58,12 @@ mod evaluate;
 pub mod implicit;
 pub mod linear_map;
 pub mod losses;
+#[cfg(feature = "nalgebra")]
+pub mod nalgebra;
+#[cfg(feature = "ndarray")]
+pub mod ndarray;
+#[cfg(feature = "serde")]
+pub mod parameters;
 
 pub use error::Error;
 pub use evaluate::{compile, compile_with, evaluate, value_and_gradients};
