@@ -18,6 +18,9 @@ use std::process::ExitCode;
 const EXAMPLE: Example =
     Example { name: "custom_loss", about: "Three losses of one's own: printed, checked and minimized." };
 
+/// So many steps of gradient descent.
+const STEPS: usize = 300;
+
 /// Residuals count as squares where they are small and as distances where they are large: `Σ √(1 + rᵢ²) − 1`.
 fn robust<'t>(x: Var<'t>, y: Var<'t>, w: Var<'t>) -> Var<'t> {
     let residual = x * w - y;
@@ -63,9 +66,8 @@ fn run(svg: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     });
     let data = [("X", at_x.as_ref()), ("y", at_y.as_ref())];
     let (line, robust_curve) =
-        study(out, "robust regression", robust(x, y, w), &[w], &data, &[Mat::zeros(2, 1)], 0.02, 300)?;
-    let (squares, _) =
-        descend(losses::squared((x * w).t(), y.t()), &[w], &data, &[Mat::zeros(2, 1)], 0.5, 300)?;
+        study(out, "robust regression", robust(x, y, w), &[w], &data, &[Mat::zeros(2, 1)], 0.02)?;
+    let (squares, _) = descend(losses::squared((x * w).t(), y.t()), &[w], &data, &[Mat::zeros(2, 1)], 0.5)?;
     let slopes = (line[0][(1, 0)], squares[0][(1, 0)]);
 
     // A wave, seen through noise of standard deviation 0.2.
@@ -78,16 +80,8 @@ fn run(svg: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let wave = Mat::from_fn(50, 1, |i, _| at(i).sin() + 0.2 * 3f64.sqrt() * noise[(i, 0)]);
     let data = [("D", distances.as_ref()), ("t", wave.as_ref())];
     let start = [Mat::zeros(1, 1), Mat::zeros(1, 1)];
-    let (found, likelihood_curve) = study(
-        out,
-        "likelihood of a Gaussian process",
-        likelihood(d, t, l, s),
-        &[l, s],
-        &data,
-        &start,
-        0.5,
-        300,
-    )?;
+    let (found, likelihood_curve) =
+        study(out, "likelihood of a Gaussian process", likelihood(d, t, l, s), &[l, s], &data, &start, 0.5)?;
     let noise = (0.5 * found[1][(0, 0)]).exp();
 
     // Two views of the same five hidden numbers.
@@ -98,7 +92,7 @@ fn run(svg: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let data = [("P", p.as_ref()), ("Q", q.as_ref())];
     let start = [check::random(5, 8, 6), check::random(5, 6, 7)];
     let (found, contrastive_curve) =
-        study(out, "contrastive loss", contrastive(x, y, a, b), &[a, b], &data, &start, 1.0, 300)?;
+        study(out, "contrastive loss", contrastive(x, y, a, b), &[a, b], &data, &start, 1.0)?;
     let bound = [data[0], data[1], ("A", found[0].as_ref()), ("B", found[1].as_ref())];
     let similar = evaluate(&[similarities(x, y, a, b)], &bound)?.remove(0);
     let right = (0..60).filter(|&j| (0..60).all(|i| similar[(i, j)] <= similar[(j, j)])).count();
@@ -131,7 +125,6 @@ fn study(
     data: &[(&str, MatRef<'_, f64>)],
     start: &[Mat<f64>],
     rate: f64,
-    steps: usize,
 ) -> Result<(Vec<Mat<f64>>, Vec<f64>), Failure> {
     writeln!(out, "{title}\n{loss}")?;
     for (x, gradient) in wrt.iter().zip(gradient(loss, wrt)?) {
@@ -143,8 +136,8 @@ fn study(
     for report in check::derivatives(loss, wrt, &at)? {
         writeln!(out, "{report}")?;
     }
-    let (found, history) = descend(loss, wrt, data, start, rate, steps)?;
-    writeln!(out, "{:.4} fell to {:.4} in {steps} steps\n", history[0], history[steps])?;
+    let (found, history) = descend(loss, wrt, data, start, rate)?;
+    writeln!(out, "{:.4} fell to {:.4} in {STEPS} steps\n", history[0], history[STEPS])?;
     Ok((found, history))
 }
 
@@ -155,7 +148,6 @@ fn descend(
     data: &[(&str, MatRef<'_, f64>)],
     start: &[Mat<f64>],
     rate: f64,
-    steps: usize,
 ) -> Result<(Vec<Mat<f64>>, Vec<f64>), Error> {
     let mut program = compile::<f64>(loss, wrt)?;
     let constant = |name: &str| program.constants().any(|(known, _)| known == name);
@@ -166,8 +158,8 @@ fn descend(
     let names: Vec<String> = wrt.iter().map(|x| x.to_string()).collect();
     let mut at = start.to_vec();
     let mut velocity: Vec<Mat<f64>> = start.iter().map(|x| Mat::zeros(x.nrows(), x.ncols())).collect();
-    let mut history = Vec::with_capacity(steps + 1);
-    for _ in 0..=steps {
+    let mut history = Vec::with_capacity(STEPS + 1);
+    for _ in 0..=STEPS {
         let bound: Vec<_> = inputs
             .iter()
             .copied()

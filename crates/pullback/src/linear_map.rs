@@ -98,6 +98,39 @@ impl LinearMap {
         LinearMap::of(Arc::new(maps), Custom::fresh(), false)
     }
 
+    /// The product with a sparse m×n matrix, `A X` for an X of so many columns: one of faer's. (With the feature `sparse`.)
+    ///
+    /// ```
+    /// use pullback::faer::sparse::{SparseColMat, Triplet};
+    /// use pullback::linear_map::LinearMap;
+    /// use pullback::prelude::*;
+    ///
+    /// let entries = [Triplet::new(0, 0, 2.0), Triplet::new(1, 2, -1.0)];
+    /// let a = SparseColMat::<usize, f64>::try_new_from_triplets(2, 3, &entries).map_err(|e| format!("{e:?}"))?;
+    /// let a = LinearMap::sparse("A", a, 4).checked()?;
+    /// let tape = Tape::new();
+    /// let x = tape.input("X", (3, 4));
+    /// assert_eq!(gradient(0.5 * a.apply(x).norm_squared(), &[x])?[0].to_string(), "A*(A(X))");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "sparse")]
+    pub fn sparse(name: &str, a: faer::sparse::SparseColMat<usize, f64>, cols: usize) -> Self {
+        use faer::sparse::linalg::matmul::sparse_dense_matmul;
+        use faer::{Accum, Par};
+        let (from, to) = (Shape::new(a.ncols(), cols), Shape::new(a.nrows(), cols));
+        let a = Arc::new(a);
+        let turned = a.clone();
+        LinearMap::new(
+            name,
+            from,
+            to,
+            move |x, y| sparse_dense_matmul(y, Accum::Replace, (*a).as_ref(), x, 1.0, Par::Seq),
+            move |y, x| {
+                sparse_dense_matmul(x, Accum::Replace, (*turned).as_ref().transpose(), y, 1.0, Par::Seq)
+            },
+        )
+    }
+
     fn of(maps: Arc<Maps>, id: u64, turned: bool) -> Self {
         let op = Direction { maps: maps.clone(), id, turned };
         let operation = Operation::numbered(Arc::new(op), id + u64::from(turned));
