@@ -108,7 +108,7 @@ impl<T: Scalar> Hessian<T> {
 
     /// The smallest and the largest eigenvalue, by Lanczos' method with full reorthogonalization, from a random start that is
     /// the same every time. It ends when both residuals are at most `tolerance` times the largest eigenvalue in size, or
-    /// after so many products; the residuals tell which.
+    /// after so many products; the residuals tell which. Of a Hessian that is not finite, and of no variables, the eigenvalues are NaN.
     ///
     /// In what is known to be symmetric, the Hessian acts on symmetric matrices. (Golub & Van Loan, *Matrix Computations*, 4th
     /// ed., §10.1–10.3)
@@ -134,7 +134,9 @@ impl<T: Scalar> Hessian<T> {
             let size = if exhausted { 0.0 } else { size };
             beside.push(size);
             let k = diagonal.len();
-            let done = k >= most
+            let finite = size.is_finite() && diagonal.iter().all(|x: &f64| x.is_finite());
+            let done = !finite
+                || k >= most
                 || (k.is_multiple_of(4) || exhausted) && {
                     let ritz = Ritz::of(&diagonal, &beside);
                     !exhausted && ritz.residual(0).max(ritz.residual(k - 1)) <= tolerance * ritz.size()
@@ -212,13 +214,14 @@ impl Ritz {
             _ => 0.0,
         });
         let last = beside.last().copied().unwrap_or(0.0);
-        match t.self_adjoint_eigen(Side::Lower) {
-            Ok(eigen) => {
+        // faer does not take what is empty, and iterates on a NaN.
+        let usual = k > 0 && diagonal.iter().chain(beside).all(|x| x.is_finite());
+        match usual.then(|| t.self_adjoint_eigen(Side::Lower)) {
+            Some(Ok(eigen)) => {
                 let values = (0..k).map(|i| eigen.S()[i]).collect();
                 Ritz { values, vectors: eigen.U().to_owned(), last }
             }
-            // Only of what is not finite.
-            Err(_) => Ritz { values: vec![f64::NAN; k], vectors: Mat::zeros(k, k), last: f64::NAN },
+            _ => Ritz { values: vec![f64::NAN; k], vectors: Mat::zeros(k, k), last: f64::NAN },
         }
     }
 

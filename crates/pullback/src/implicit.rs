@@ -143,12 +143,12 @@ where
     fn varied<'t>(&self, at: &At<'_, 't>, e: Var<'t>) -> Result<Var<'t>, Error> {
         // Symbols in the place of the solution and the parameter: neither varies with what the other arguments are made of.
         let (tape, y, parameter) = (e.tape(), at.value(), at.arg(at.slot()));
-        let (x, symbol) = (tape.symbol("x", y.shape()), tape.symbol("θ", parameter.shape()));
-        let free = parameter.structure() == Structure::General || parameter.shape().is_scalar();
-        let moved = if free { symbol } else { symbol.symmetrize() };
+        let (x, shape) = (tape.symbol("x", y.shape()), parameter.shape());
+        let free = parameter.structure() == Structure::General || shape.is_scalar();
+        let symbol = if free { tape.symbol("θ", shape) } else { tape.symmetric_symbol("θ", shape.rows) };
         let mut parameters = at.args().to_vec();
         if let Some(parameter) = parameters.get_mut(at.slot()) {
-            *parameter = moved;
+            *parameter = symbol;
         }
         let residual = (self.residual)(x, &parameters);
         let placed = |of: Var<'t>| -> Result<Var<'t>, Error> {

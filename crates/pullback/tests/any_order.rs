@@ -551,6 +551,11 @@ fn lanczos_ends_where_there_is_little_to_find() {
     let mut map = Hessian::<f64>::compile(empty.norm_squared(), &[empty]).unwrap();
     map.set(&[]).unwrap();
     assert_eq!(map.extremes(1e-12, 5).unwrap().products, 0);
+    // What is not finite is told at once.
+    let mut map = Hessian::<f64>::compile(x.ln().sum(), &[x]).unwrap();
+    map.set(&[("X", Mat::<f64>::zeros(3, 2).as_ref())]).unwrap();
+    let found = map.extremes(1e-12, 50).unwrap();
+    assert!(found.smallest.value.is_nan() && found.largest.residual.is_nan() && found.products == 1);
     // What was not set is an error.
     let mut map = Hessian::<f64>::compile(x.exp().sum(), &[x]).unwrap();
     assert!(map.extremes(1e-3, 5).is_err());

@@ -15,8 +15,8 @@ pub(crate) fn of_columns<'t>(at: &At<'_, 't>, x: Var<'t>) -> Var<'t> {
     let beside =
         |x: Var<'t>, rows: usize| x.reshape((rows, (x.rows() * many).checked_div(rows).unwrap_or(0)));
     let stacked = |y: Var<'t>, entries: usize| y.reshape((entries, many));
-    let diagonal: Vec<usize> = (0..rows.min(cols)).map(|i| i * (rows + 1)).collect();
-    let is_vector = rows == 1 || cols == 1;
+    // Where the diagonal of a square matrix of so many rows is in a column.
+    let diagonal: Vec<usize> = (0..rows).map(|i| i * (rows + 1)).collect();
     match (at.op, at.slot) {
         (Op::Reshape(_), _) => x,
         (Op::Transpose, _) => transposed(x, rows, cols),
@@ -38,13 +38,10 @@ pub(crate) fn of_columns<'t>(at: &At<'_, 't>, x: Var<'t>) -> Var<'t> {
         (Op::Inner, slot) => if slot == 0 { b } else { a }.vec().t() * x,
         (Op::Trace, _) => x.select_rows(&diagonal).col_sums(),
         (Op::Diagonal, _) => x.select_rows(&diagonal),
-        (Op::Diag, _) => {
-            let diagonal: Vec<usize> = (0..rows).map(|i| i * (rows + 1)).collect();
-            tape.selection(&diagonal, rows * rows).t() * x
-        }
+        (Op::Diag, _) => tape.selection(&diagonal, rows * rows).t() * x,
         _ => {
-            let one = |j: usize| if is_vector && cols == 1 { x.col(j) } else { x.col(j).reshape(shape) };
-            let results: Vec<_> = (0..many).map(|j| at.with(one(j)).vec()).collect();
+            let one = |j: usize| at.with(x.col(j).reshape(shape)).vec();
+            let results: Vec<_> = (0..many).map(one).collect();
             if results.is_empty() {
                 tape.zeros((at.y.rows() * at.y.cols(), 0))
             } else {

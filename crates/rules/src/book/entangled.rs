@@ -104,8 +104,8 @@ fn varying(node: &Node, region: &Region<'_>) -> impl Iterator<Item = (usize, usi
 }
 
 fn is_values(op: Op) -> bool {
-    use Factor::{Eigenvalues, RealEigenvalues, SingularValues};
-    matches!(op, Op::Factor(Eigenvalues | RealEigenvalues | SingularValues))
+    use Factor::{ClusteredEigenvalues, Eigenvalues, RealEigenvalues, SingularValues};
+    matches!(op, Op::Factor(Eigenvalues | RealEigenvalues | ClusteredEigenvalues | SingularValues))
 }
 
 fn is_vectors(op: Op) -> bool {
