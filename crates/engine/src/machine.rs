@@ -21,6 +21,10 @@ use smallvec::SmallVec;
 use std::ops::Range;
 use std::panic::Location;
 
+/// What an instruction is given: without an allocation, the sixteen arguments of an operation of the user's own, and the 22 of the
+/// eighth derivative of a function of a symmetric matrix.
+type Args<'a, T> = SmallVec<[MatRef<'a, T>; 24]>;
+
 /// Whether the view shows all entries of something that is no vector.
 fn is_matrix(view: &View) -> bool {
     view.repeat == Repeat::No && view.shape.rows.min(view.shape.cols) > 1
@@ -470,7 +474,7 @@ impl<T: Scalar> Machine<'_, T> {
                 to.matrix()[(0, 0)] = factor::log_det(factors(*packed), pivots);
             }
             Kernel::Routine { routine, args } => {
-                let args: SmallVec<[MatRef<'_, T>; 4]> = args.iter().map(see).collect();
+                let args: Args<'_, T> = args.iter().map(see).collect();
                 routine
                     .run(to.matrix(), &args, scratch.stack)
                     .map_err(|failure| self.failed(failure, instruction))?;
@@ -487,7 +491,7 @@ impl<T: Scalar> Machine<'_, T> {
                 self.opaque(*function, *order, &args, to.matrix(), instruction)?;
             }
             Kernel::Custom { args } => {
-                let args: SmallVec<[MatRef<'_, T>; 4]> = args.iter().map(see).collect();
+                let args: Args<'_, T> = args.iter().map(see).collect();
                 custom::run(&self.plan.graph, instruction.node, &args, to.matrix(), scratch.stack)?;
             }
         }

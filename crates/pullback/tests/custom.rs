@@ -672,3 +672,57 @@ fn the_checker_finds_every_flaw() {
     let error = check::operation(&Operation::new(Flawed(Flaw::None)), &[a.as_ref()]).unwrap_err();
     assert!(error.to_string().contains("takes 2 operands, not 1"), "{error}");
 }
+
+// ---- many arguments --------------------------------------------------------------------------------------
+
+/// The sum of as many matrices as an operation can have.
+struct Sum;
+
+impl CustomOp for Sum {
+    fn name(&self) -> &str {
+        "sum of sixteen"
+    }
+
+    fn arguments(&self) -> &[Argument] {
+        &[Argument::Nonlinear; 16]
+    }
+
+    fn shape(&self, args: &[Shape]) -> Result<Shape, String> {
+        Ok(args[0])
+    }
+
+    fn derivative<'t>(&self, _: &At<'_, 't>, e: Var<'t>) -> Var<'t> {
+        e
+    }
+
+    fn run_f64(
+        &self,
+        args: &[MatRef<'_, f64>],
+        mut out: MatMut<'_, f64>,
+        _: &mut MemStack,
+    ) -> Result<(), String> {
+        out.fill(0.0);
+        args.iter().for_each(|x| out += x);
+        Ok(())
+    }
+}
+
+/// However many arguments an operation has, a run allocates nothing; and what was computed on the way, named, is a variable.
+#[test]
+fn many_arguments_take_no_memory() {
+    let tape = Tape::new();
+    let xs: [Var<'_>; 16] = std::array::from_fn(|i| tape.input(&format!("X{i}"), (3, 3)));
+    let h = Operation::new(Sum).apply(xs).named("H");
+    let s = tape.symmetric("S", 3);
+    let loss = h.square().sum() + s.symmetric_function(|x| x.tanh()).inner(h);
+    let gradient = gradient(loss, &[h]).unwrap()[0].to_string();
+    assert!(gradient.starts_with("2 H + fun(tanh(λ(S)))\n  where H = sum of sixteen(X0, "), "{gradient}");
+    let mut program = compile::<f64>(loss, &[h, xs[0], s]).unwrap();
+    let at = Mat::<f64>::identity(3, 3);
+    let names: Vec<String> = tape.inputs().into_iter().map(|(name, _)| name).collect();
+    let bound: Vec<_> = names.iter().map(|name| (name.as_str(), at.as_ref())).collect();
+    let run = program.run(&bound).unwrap();
+    assert_eq!(run.get(1), run.get(2));
+    let allocations = measure(|| assert!(program.run(&bound).is_ok()));
+    assert_eq!(allocations.count_total, 0);
+}
