@@ -2,6 +2,7 @@
 
 use crate::entries::{Entry, SUBJECTS};
 use crate::printed;
+use allocation_counter::measure;
 use pullback::Structure;
 use pullback::faer::Mat;
 use pullback::prelude::*;
@@ -146,4 +147,44 @@ fn what_is_false_is_noticed() {
             assert!(wrong.is_err(), "{}", lines[i]);
         }
     }
+}
+
+/// Whatever is asked for, the second of two runs allocates nothing: the value, its gradients, and products with the Hessian.
+#[test]
+fn nothing_of_the_rule_book_allocates_when_it_runs() {
+    let (mut runs, mut allocating) = (0, Vec::new());
+    for entry in SUBJECTS.iter().flat_map(|(_, entries)| *entries) {
+        let tape = Tape::new();
+        let (y, xs) = (entry.build)(&tape);
+        let loss = if y.shape().is_scalar() { y } else { y.inner(tape.input("G", y.shape())) };
+        let gradients = gradient(loss, &xs).unwrap();
+        let directions: Vec<_> = xs.iter().map(|&x| (x, x)).collect();
+        let mut outputs = vec![loss];
+        outputs.extend(&gradients);
+        let programs = [outputs, hvp(loss, &directions).unwrap()];
+        for outputs in programs {
+            let Ok(mut program) = Program::<f64>::compile(&optimize(&outputs, &[]).unwrap()) else {
+                continue;
+            };
+            for domain in DOMAINS {
+                let bound = numbers(&tape, domain);
+                let known: Vec<String> = program.inputs().map(|(name, _)| name.to_owned()).collect();
+                let bound: Vec<_> = bound
+                    .iter()
+                    .filter(|(name, _)| known.contains(name))
+                    .map(|(name, matrix)| (name.as_str(), matrix.as_ref()))
+                    .collect();
+                if program.run(&bound).is_ok() {
+                    runs += 1;
+                    let allocations = measure(|| assert!(program.run(&bound).is_ok())).count_total;
+                    if allocations > 0 {
+                        allocating.push(format!("{}: {allocations}", entry.call));
+                    }
+                    break;
+                }
+            }
+        }
+    }
+    assert!(allocating.is_empty(), "{allocating:#?}");
+    assert!(runs > 200, "only {runs} programs were run");
 }
